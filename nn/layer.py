@@ -1,0 +1,157 @@
+"""What every layer shares: parameters, the two passes, the walk over a model, and the words of a shape error.
+
+A layer maps x to y = f(x; θ). For a scalar loss L, backward takes dy = ∂L/∂y, returns dx = ∂L/∂x and adds ∂L/∂θ into
+`parameter.grad`. A model is a tree of layers; its backward walks the same tree in reverse.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+
+class Buffer:
+    """An array that a layer keeps and that no optimiser touches (running averages)."""
+
+    def __init__(self, value: np.ndarray):
+        self.value = value
+
+
+class Parameter(Buffer):
+    """A trained array and its gradient, of the same shape and dtype. A backward pass adds into `grad`."""
+
+    def __init__(self, value: np.ndarray):
+        super().__init__(value)
+        self.grad = np.zeros_like(value)
+
+
+class Layer:
+    """A function with a handwritten derivative: a subclass gives `forward` and `backward` and says what each one's shapes are."""
+
+    training = True
+
+    def forward(self, x: Any) -> Any:
+        """Compute y = f(x; θ) and keep what `backward` needs."""
+        raise NotImplementedError(f"{type(self).__name__}.forward")
+
+    def backward(self, dy: Any) -> Any:
+        """Turn dy = ∂L/∂y into dx = ∂L/∂x and add ∂L/∂θ into each parameter's `grad`."""
+        raise NotImplementedError(f"{type(self).__name__}.backward")
+
+    # What backward needs lives from one forward to one backward.
+
+    def keep(self, *arrays: Any) -> None:
+        """Keep what the next backward needs."""
+        self._saved: tuple | None = arrays
+
+    def take_saved(self) -> Any:
+        """Hand out what forward kept, once. Raises RuntimeError where there was no forward since the last backward."""
+        saved, self._saved = getattr(self, "_saved", None), None
+        if saved is None:
+            raise RuntimeError(f"{type(self).__name__}.backward has no forward to go with: call forward first, once for each backward")
+        return saved[0] if len(saved) == 1 else saved
+
+    # The walk over a model. Names follow the attributes: "conv1.norm.gamma".
+
+    def children(self) -> Iterator[tuple[str, "Layer"]]:
+        """Yield (name, layer) for each layer that is an attribute of this one."""
+        for name, member in vars(self).items():
+            if isinstance(member, Layer):
+                yield name, member
+
+    def layers(self, prefix: str = "") -> Iterator[tuple[str, "Layer"]]:
+        """Yield (name, layer) for this layer and all below it."""
+        yield prefix, self
+        for name, child in self.children():
+            yield from child.layers(f"{prefix}.{name}" if prefix else name)
+
+    def buffers(self) -> dict[str, Buffer]:
+        """All arrays of the model by name: parameters and what else must be saved with them."""
+        return {
+            f"{prefix}.{name}" if prefix else name: member
+            for prefix, layer in self.layers()
+            for name, member in vars(layer).items()
+            if isinstance(member, Buffer)
+        }
+
+    def parameters(self) -> dict[str, Parameter]:
+        """The trained arrays of the model by name."""
+        return {name: member for name, member in self.buffers().items() if isinstance(member, Parameter)}
+
+    def zero_grad(self) -> None:
+        """Set every gradient to zero: `backward` only ever adds."""
+        for parameter in self.parameters().values():
+            parameter.grad[...] = 0
+
+    def train(self, training: bool = True) -> Self:
+        """Switch the whole model to training mode (batch statistics, dropout on)."""
+        for _, layer in self.layers():
+            layer.training = training
+        return self
+
+    def evaluate(self) -> Self:
+        """Switch the whole model to evaluation mode (running statistics, dropout off)."""
+        return self.train(False)
+
+    def astype(self, dtype: DTypeLike) -> Self:
+        """Convert every array of the model in place; gradients start again at zero."""
+        for member in self.buffers().values():
+            member.value = member.value.astype(dtype)
+            if isinstance(member, Parameter):
+                member.grad = np.zeros_like(member.value)
+        return self
+
+    def state(self) -> dict[str, np.ndarray]:
+        """The values of all arrays by name, not copied."""
+        return {name: member.value for name, member in self.buffers().items()}
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        """Copy values into the model. Raises ValueError, with nothing changed, where a name or a shape differs."""
+        own = self.buffers()
+        if missing := sorted(own.keys() ^ state.keys()):
+            raise ValueError(
+                f"the saved arrays are not this model's: {missing[0]!r} is only in {'the model' if missing[0] in own else 'the file'}"
+            )
+        for name, member in own.items():
+            if state[name].shape != member.value.shape:
+                raise ValueError(f"the saved {name!r} is {state[name].shape}, the model's {member.value.shape}: built with another width?")
+        for name, member in own.items():
+            member.value[...] = state[name]
+
+
+class Sequential(Layer):
+    """Layers one after another: y = f_k(... f_1(x)), so dx = (∂f_1/∂x)ᵀ ... (∂f_k/∂f_{k-1})ᵀ dy.
+
+    Keywords name the layers, `Sequential(conv1=..., pool1=...)`; without names they are counted from 0.
+    """
+
+    def __init__(self, *layers: Layer, **named: Layer):
+        for name, layer in {**{str(k): layer for k, layer in enumerate(layers)}, **named}.items():
+            setattr(self, name, layer)
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """Run the layers in order."""
+        for _, layer in self.children():
+            x = layer.forward(x)
+        return x
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """Run their backward passes in reverse order."""
+        for _, layer in reversed(list(self.children())):
+            dy = layer.backward(dy)
+        return dy
+
+
+def expect(owner: Any, array: np.ndarray, *shape: str | int, dtype: Any = None) -> None:
+    """Check an input: a number in `shape` must match, a letter stands for any size; with `dtype`, that must match too.
+
+    Raises ValueError (shape) or TypeError (dtype), naming the layer, what it expects, what came and what to do.
+    """
+    name = owner if isinstance(owner, str) else type(owner).__name__
+    if array.ndim != len(shape) or any(isinstance(want, int) and want != size for want, size in zip(shape, array.shape, strict=True)):
+        raise ValueError(f"{name} expects ({', '.join(map(str, shape))}), got {array.shape}")
+    if dtype is not None and array.dtype != dtype:
+        raise TypeError(f"{name} holds {dtype} weights, got {array.dtype} input: convert one with .astype({str(dtype)!r})")
+    if array.dtype.kind != "f":
+        raise TypeError(f"{name} expects floating-point numbers, got {array.dtype}: convert with x.astype('float32')")

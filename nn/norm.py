@@ -1,0 +1,48 @@
+"""Batch norm, a mean and a variance a channel. (Ioffe and Szegedy 2015)
+
+    x̂ = (x - μ) / √(σ² + ε)     y = γ x̂ + β
+
+Training takes μ and σ² from the batch, over all but the last side, and keeps running averages; evaluation takes those.
+"""
+
+import numpy as np
+
+from nn.backend import ops
+from nn.initializers import ones, zeros
+from nn.layer import Buffer, Layer, Parameter
+
+
+class BatchNorm(Layer):
+    """x (N, C) or (N, H, W, C) -> the same shape.
+
+    running <- running + momentum (batch - running) at each training forward, the variance with M / (M - 1), so that it is unbiased.
+    """
+
+    def __init__(self, channels: int, *, momentum: float = 0.1, epsilon: float = 1e-5):
+        self.gamma, self.beta = Parameter(ones(channels)), Parameter(zeros(channels))
+        self.mean, self.variance = Buffer(zeros(channels)), Buffer(ones(channels))
+        self.momentum, self.epsilon = momentum, epsilon
+
+    def forward(self, x: np.ndarray) -> np.ndarray:
+        """(..., C) -> (..., C)."""
+        gamma, C = self.gamma.value, self.gamma.value.size
+        if x.ndim not in (2, 4) or x.shape[-1] != C:
+            raise ValueError(f"BatchNorm expects (N, {C}) or (N, H, W, {C}), got {x.shape}")
+        if x.dtype != gamma.dtype:
+            raise TypeError(f"BatchNorm holds {gamma.dtype} weights, got {x.dtype} input: convert with x.astype({str(gamma.dtype)!r})")
+        mean, variance, of_batch = self.mean.value, self.variance.value, self.training and x.size > 0
+        if of_batch:
+            mean, variance = ops(x).batch_statistics(x)
+            M = x.size // C
+            self.mean.value += self.momentum * (mean - self.mean.value)
+            self.variance.value += self.momentum * (variance * (M / max(1, M - 1)) - self.variance.value)
+        self.keep(x, mean, variance, of_batch)
+        return ops(x, gamma).batch_norm(x, gamma, self.beta.value, mean, variance, self.epsilon)
+
+    def backward(self, dy: np.ndarray) -> np.ndarray:
+        """(..., C) -> (..., C)."""
+        x, mean, variance, of_batch = self.take_saved()
+        dx, dgamma, dbeta = ops(dy, x).batch_norm_backward(dy, x, self.gamma.value, mean, variance, self.epsilon, of_batch)
+        self.gamma.grad += dgamma
+        self.beta.grad += dbeta
+        return dx

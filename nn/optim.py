@@ -1,0 +1,74 @@
+"""Optimisers: one `step` turns the gradients of a model's parameters into a change of their values.
+
+SGD    v <- momentum v + ∇             θ <- θ - lr v
+Adam   m <- β₁ m + (1 - β₁) ∇          v <- β₂ v + (1 - β₂) ∇²          θ <- θ - lr m̂ / (√v̂ + ε)
+       m̂ = m / (1 - β₁ᵗ),  v̂ = v / (1 - β₂ᵗ): the averages start at 0, and early on the division makes up for it
+"""
+
+from typing import Any
+
+import numpy as np
+
+from nn.backend import ops
+from nn.layer import Parameter
+
+
+class Optimizer:
+    """Holds parameters by name, a learning rate that a schedule may change between steps, and a few arrays a parameter."""
+
+    slots: tuple[str, ...] = ()  # what it keeps for each parameter, each of the parameter's shape, 0 at first
+
+    def __init__(self, parameters: dict[str, Parameter], lr: float):
+        self.parameters, self.lr, self.steps = parameters, lr, 0
+        self.kept = {f"{slot}.{name}": np.zeros_like(p.value) for name, p in parameters.items() for slot in self.slots}
+
+    def step(self) -> None:
+        """Change every parameter by its gradient."""
+        self.steps += 1
+        for name, parameter in self.parameters.items():
+            self.update(parameter, *(self.kept[f"{slot}.{name}"] for slot in self.slots))
+
+    def update(self, parameter: Parameter, *kept: Any) -> None:
+        """Change one parameter."""
+        raise NotImplementedError(f"{type(self).__name__}.update")
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What a checkpoint must hold to go on exactly here."""
+        return {**self.kept, "steps": np.array(self.steps)}
+
+    def load_state(self, state: dict[str, np.ndarray]) -> None:
+        """Take such a state over. Raises ValueError where it belongs to another model or optimiser."""
+        if state.keys() != self.state().keys():
+            raise ValueError(f"the saved optimiser state is not that of {type(self).__name__} on this model")
+        self.steps = int(state["steps"])
+        for name, array in self.kept.items():
+            array[...] = state[name]
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent with momentum."""
+
+    slots = ("velocity",)
+
+    def __init__(self, parameters: dict[str, Parameter], lr: float, *, momentum: float = 0.9):
+        super().__init__(parameters, lr)
+        self.momentum = momentum
+
+    def update(self, parameter: Parameter, *kept: Any) -> None:
+        """v <- momentum v + ∇;  θ <- θ - lr v."""
+        ops(parameter.value).sgd_step(parameter.value, parameter.grad, *kept, self.lr, self.momentum)
+
+
+class Adam(Optimizer):
+    """Adam with bias correction. (Kingma and Ba 2014, algorithm 1)"""
+
+    slots = ("m", "v")
+
+    def __init__(self, parameters: dict[str, Parameter], lr: float, *, beta1: float = 0.9, beta2: float = 0.999, epsilon: float = 1e-8):
+        super().__init__(parameters, lr)
+        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+
+    def update(self, parameter: Parameter, *kept: Any) -> None:
+        """θ <- θ - lr m̂ / (√v̂ + ε)."""
+        step = ops(parameter.value).adam_step
+        step(parameter.value, parameter.grad, *kept, self.steps, self.lr, self.beta1, self.beta2, self.epsilon)
