@@ -8,7 +8,7 @@ Tanh     y = tanh x               dx = dy (1 - y²)
 import numpy as np
 
 from nn.backend import ops
-from nn.layer import Layer
+from nn.layer import Layer, expect
 
 
 class ReLU(Layer):
@@ -16,13 +16,14 @@ class ReLU(Layer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """(...) -> (...)."""
+        expect(self, x, *x.shape)
         y = ops(x).relu(x)
-        self.keep(y)
+        self.keep(y, y)
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """dx = dy where y > 0."""
-        return ops(dy).relu_backward(dy, self.take_saved())
+        return ops(dy).relu_backward(dy, self.take_saved(dy))
 
 
 class Sigmoid(Layer):
@@ -30,13 +31,14 @@ class Sigmoid(Layer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """(...) -> (...)."""
+        expect(self, x, *x.shape)
         y = ops(x).sigmoid(x)
-        self.keep(y)
+        self.keep(y, y)
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """dx = dy y (1 - y)."""
-        return ops(dy).sigmoid_backward(dy, self.take_saved())
+        return ops(dy).sigmoid_backward(dy, self.take_saved(dy))
 
 
 class Tanh(Layer):
@@ -44,10 +46,11 @@ class Tanh(Layer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """(...) -> (...)."""
+        expect(self, x, *x.shape)
         y = ops(x).tanh(x)
-        self.keep(y)
+        self.keep(y, y)
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """dx = dy (1 - y²)."""
-        return ops(dy).tanh_backward(dy, self.take_saved())
+        return ops(dy).tanh_backward(dy, self.take_saved(dy))

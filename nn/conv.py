@@ -57,12 +57,13 @@ class Conv2D(Layer):
         padding = self.zeros_around(*x.shape[1:3])
         if any(x.shape[1 + k] + sum(padding[k]) < w.shape[1 + k] for k in (0, 1)):
             raise ValueError(f"Conv2D expects a map of at least its filter's {w.shape[1:3]} with the padding {padding}, got {x.shape}")
-        self.keep(x, padding)
-        return ops(x, w).conv2d(x, w, self.bias.value if self.bias else None, self.stride, padding)
+        y = ops(x, w).conv2d(x, w, self.bias.value if self.bias else None, self.stride, padding)
+        self.keep(y, x, padding)
+        return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """(N, I, J, O) -> (N, H, W, C)."""
-        x, padding = self.take_saved()
+        x, padding = self.take_saved(dy)
         dx, dw, db = ops(dy, x).conv2d_backward(dy, x, self.weight.value, self.stride, padding)
         self.weight.grad += dw
         if self.bias:

@@ -24,12 +24,13 @@ class Dense(Layer):
         """(N, D) -> (N, O)."""
         w = self.weight.value
         expect(self, x, "N", w.shape[1], dtype=w.dtype)
-        self.keep(x)
-        return ops(x, w).dense(x, w, self.bias.value)
+        y = ops(x, w).dense(x, w, self.bias.value)
+        self.keep(y, x)
+        return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """(N, O) -> (N, D)."""
-        dx, dw, db = ops(dy).dense_backward(dy, self.take_saved(), self.weight.value)
+        dx, dw, db = ops(dy).dense_backward(dy, self.take_saved(dy), self.weight.value)
         self.weight.grad += dw
         self.bias.grad += db
         return dx
@@ -40,9 +41,10 @@ class Flatten(Layer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """(N, ...) -> (N, D)."""
-        self.keep(x.shape)
-        return x.reshape(len(x), int(np.prod(x.shape[1:])))
+        y = x.reshape(len(x), int(np.prod(x.shape[1:])))
+        self.keep(y, x.shape)
+        return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """(N, D) -> (N, ...)."""
-        return dy.reshape(self.take_saved())
+        return dy.reshape(self.take_saved(dy))

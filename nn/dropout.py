@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import Generator
 
 from nn.backend import ops
-from nn.layer import Layer
+from nn.layer import Layer, expect
 
 
 class Dropout(Layer):
@@ -23,11 +23,13 @@ class Dropout(Layer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """(...) -> (...)."""
+        expect(self, x, *x.shape)
         kept = self.rng.random(x.shape, np.float32) >= self.rate if self.training and self.rate else None
-        self.keep(kept)
-        return x if kept is None else ops(x).dropout(x, kept, self.rate)
+        y = x if kept is None else ops(x).dropout(x, kept, self.rate)
+        self.keep(y, kept)
+        return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """The same mask and scale."""
-        kept = self.take_saved()
+        kept = self.take_saved(dy)
         return dy if kept is None else ops(dy).dropout(dy, kept, self.rate)

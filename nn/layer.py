@@ -15,7 +15,7 @@ class Buffer:
     """An array that a layer keeps and that no optimiser touches (running averages)."""
 
     def __init__(self, value: np.ndarray):
-        self.value = value
+        self.value = value.copy(order="C")  # an optimiser walks it as one flat row
 
 
 class Parameter(Buffer):
@@ -23,7 +23,7 @@ class Parameter(Buffer):
 
     def __init__(self, value: np.ndarray):
         super().__init__(value)
-        self.grad = np.zeros_like(value)
+        self.grad = np.zeros_like(self.value)
 
 
 class Layer:
@@ -41,24 +41,33 @@ class Layer:
 
     # What backward needs lives from one forward to one backward.
 
-    def keep(self, *arrays: Any) -> None:
-        """Keep what the next backward needs."""
-        self._saved: tuple | None = arrays
+    def keep(self, y: Any, *arrays: Any) -> None:
+        """Keep what the next backward needs, and the shape and dtype of the output y that its dy must have (None for a loss)."""
+        self._saved: tuple | None = (y, None) if y is None else (y.shape, y.dtype)
+        self._saved += (arrays[0] if len(arrays) == 1 else arrays,)
 
-    def take_saved(self) -> Any:
-        """Hand out what forward kept, once. Raises RuntimeError where there was no forward since the last backward."""
+    def take_saved(self, dy: Any = None) -> Any:
+        """Hand out what forward kept, once, and check dy against its output.
+
+        Raises RuntimeError where there was no forward since the last backward, ValueError or TypeError on a wrong dy.
+        """
         saved, self._saved = getattr(self, "_saved", None), None
         if saved is None:
             raise RuntimeError(f"{type(self).__name__}.backward has no forward to go with: call forward first, once for each backward")
-        return saved[0] if len(saved) == 1 else saved
+        shape, dtype, arrays = saved
+        if shape is not None:
+            expect(f"{type(self).__name__}.backward", dy, *shape, dtype=dtype)
+        return arrays
 
     # The walk over a model. Names follow the attributes: "conv1.norm.gamma".
 
     def children(self) -> Iterator[tuple[str, "Layer"]]:
-        """Yield (name, layer) for each layer that is an attribute of this one."""
+        """Yield (name, layer) for each layer that is an attribute of this one, or stands in a list that is."""
         for name, member in vars(self).items():
             if isinstance(member, Layer):
                 yield name, member
+            elif isinstance(member, list):
+                yield from ((f"{name}.{k}", layer) for k, layer in enumerate(member) if isinstance(layer, Layer))
 
     def layers(self, prefix: str = "") -> Iterator[tuple[str, "Layer"]]:
         """Yield (name, layer) for this layer and all below it."""
@@ -97,7 +106,7 @@ class Layer:
     def astype(self, dtype: DTypeLike) -> Self:
         """Convert every array of the model in place; gradients start again at zero."""
         for member in self.buffers().values():
-            member.value = member.value.astype(dtype)
+            member.value = member.value.astype(dtype, order="C")
             if isinstance(member, Parameter):
                 member.grad = np.zeros_like(member.value)
         return self
@@ -152,6 +161,6 @@ def expect(owner: Any, array: np.ndarray, *shape: str | int, dtype: Any = None) 
     if array.ndim != len(shape) or any(isinstance(want, int) and want != size for want, size in zip(shape, array.shape, strict=True)):
         raise ValueError(f"{name} expects ({', '.join(map(str, shape))}), got {array.shape}")
     if dtype is not None and array.dtype != dtype:
-        raise TypeError(f"{name} holds {dtype} weights, got {array.dtype} input: convert one with .astype({str(dtype)!r})")
+        raise TypeError(f"{name} works in {dtype} here, got {array.dtype}: convert with .astype({str(dtype)!r}), the model or the array")
     if array.dtype.kind != "f":
         raise TypeError(f"{name} expects floating-point numbers, got {array.dtype}: convert with x.astype('float32')")

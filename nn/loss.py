@@ -15,8 +15,8 @@ class MeanSquaredError(Layer):
 
     def forward(self, y: np.ndarray, target: np.ndarray) -> float:
         """The loss of a batch; 0 for an empty one."""
-        expect(self, target, *y.shape, dtype=None)
-        self.keep(y, target)
+        expect(self, target, *y.shape, dtype=y.dtype)
+        self.keep(None, y, target)
         return float(ops(y, target).squared_error(y, target))  # Eq. (3)
 
     def backward(self) -> np.ndarray:
@@ -31,11 +31,11 @@ class LandmarkError(Layer):
     def forward(self, points: np.ndarray, target: np.ndarray, distance: np.ndarray) -> float:
         """The loss of a batch; 0 for an empty one. Raises ValueError where a distance is not positive."""
         expect(self, points, "N", "L", 2)
-        expect(self, target, *points.shape)
-        expect(self, distance, len(points))
+        expect(self, target, *points.shape, dtype=points.dtype)
+        expect(self, distance, len(points), dtype=points.dtype)
         if not (distance > 0).all():
             raise ValueError(f"LandmarkError expects positive distances, got {distance.min()}: are both eyes at the same place?")
-        self.keep(points, target, distance)
+        self.keep(None, points, target, distance)
         return float(ops(points, target).landmark_error(points, target, distance))
 
     def backward(self) -> np.ndarray:

@@ -44,13 +44,13 @@ class LSTM(Layer):
         for state in (h0, c0):
             expect(self, state, len(x), self.units, dtype=w.dtype)
         h, c, saved = ops(x, w).lstm(x, h0, c0, w, self.bias.value)
-        self.keep(saved)
+        self.keep(h, saved)
         return h, c
 
     def backward(self, dh: np.ndarray, dc: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """dh (N, T, U), dc of the last cell (N, U), zero where not given -> dx (N, T, D), dh0, dc0 (N, U)."""
         dc = np.zeros_like(dh, shape=(len(dh), self.units)) if dc is None else dc
-        dx, dh0, dc0, dw, db, _ = ops(dh).lstm_backward(dh, dc, self.take_saved(), self.weight.value)
+        dx, dh0, dc0, dw, db, _ = ops(dh).lstm_backward(dh, dc, self.take_saved(dh), self.weight.value)
         self.weight.grad += dw
         self.bias.grad += db
         return dx, dh0, dc0
@@ -70,6 +70,8 @@ class SeededLSTM(Layer):
     def __init__(self, inputs: int, units: int, features: int, steps: Sequence[int], *, injection: str = "every", rng: Generator):
         if injection not in ("every", "first"):
             raise ValueError(f'SeededLSTM expects injection "every" or "first", got {injection!r}')
+        if not steps or min(steps) < 1:
+            raise ValueError(f"SeededLSTM expects one step or more for each part, got steps {tuple(steps)}")
         self.units, self.steps, self.injection = units, tuple(steps), injection
         self.weight, self.bias = gate_weights(inputs, units, rng)
         self.feature_weight = Parameter(np.stack([glorot_uniform((units, features), rng) for _ in steps]))
@@ -92,12 +94,12 @@ class SeededLSTM(Layer):
         x = seeds[:, self.part_of_step]  # (N, T, D)
         zero = np.zeros_like(x, shape=(len(x), self.units))
         h, _, saved = ops(x, w).lstm(x, zero, zero, w, self.bias.value, self.inject(features))
-        self.keep(saved, features)
+        self.keep(h, saved, features)
         return h
 
     def backward(self, dh: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """dh (N, T, U) -> dS (N, P, D), df_ih (N, F). A seed's gradient is the sum over the steps that read it."""
-        saved, features = self.take_saved()
+        saved, features = self.take_saved(dh)
         dc = np.zeros_like(dh, shape=(len(dh), self.units))
         dx, _, _, dw, db, du = ops(dh).lstm_backward(dh, dc, saved, self.weight.value)
         self.weight.grad += dw

@@ -9,7 +9,7 @@ import numpy as np
 
 from nn.backend import ops
 from nn.initializers import ones, zeros
-from nn.layer import Buffer, Layer, Parameter
+from nn.layer import Buffer, Layer, Parameter, expect
 
 
 class BatchNorm(Layer):
@@ -28,20 +28,20 @@ class BatchNorm(Layer):
         gamma, C = self.gamma.value, self.gamma.value.size
         if x.ndim not in (2, 4) or x.shape[-1] != C:
             raise ValueError(f"BatchNorm expects (N, {C}) or (N, H, W, {C}), got {x.shape}")
-        if x.dtype != gamma.dtype:
-            raise TypeError(f"BatchNorm holds {gamma.dtype} weights, got {x.dtype} input: convert with x.astype({str(gamma.dtype)!r})")
+        expect(self, x, *x.shape, dtype=gamma.dtype)
         mean, variance, of_batch = self.mean.value, self.variance.value, self.training and x.size > 0
         if of_batch:
             mean, variance = ops(x).batch_statistics(x)
             M = x.size // C
             self.mean.value += self.momentum * (mean - self.mean.value)
             self.variance.value += self.momentum * (variance * (M / max(1, M - 1)) - self.variance.value)
-        self.keep(x, mean, variance, of_batch)
-        return ops(x, gamma).batch_norm(x, gamma, self.beta.value, mean, variance, self.epsilon)
+        y = ops(x, gamma).batch_norm(x, gamma, self.beta.value, mean, variance, self.epsilon)
+        self.keep(y, x, mean, variance, of_batch)
+        return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """(..., C) -> (..., C)."""
-        x, mean, variance, of_batch = self.take_saved()
+        x, mean, variance, of_batch = self.take_saved(dy)
         dx, dgamma, dbeta = ops(dy, x).batch_norm_backward(dy, x, self.gamma.value, mean, variance, self.epsilon, of_batch)
         self.gamma.grad += dgamma
         self.beta.grad += dbeta

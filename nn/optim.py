@@ -38,7 +38,8 @@ class Optimizer:
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         """Take such a state over. Raises ValueError where it belongs to another model or optimiser."""
-        if state.keys() != self.state().keys():
+        own = self.state()
+        if state.keys() != own.keys() or any(state[name].shape != own[name].shape for name in own):
             raise ValueError(f"the saved optimiser state is not that of {type(self).__name__} on this model")
         self.steps = int(state["steps"])
         for name, array in self.kept.items():

@@ -24,10 +24,10 @@ class MaxPool2D(Layer):
         """(N, H, W, C) -> (N, H // S, W // S, C)."""
         expect(self, x, "N", "H", "W", "C")
         y, winner = ops(x).maxpool2d(x, self.size)
-        self.keep(winner, x.shape)
+        self.keep(y, winner, x.shape)
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """(N, H // S, W // S, C) -> (N, H, W, C)."""
-        winner, shape = self.take_saved()
+        winner, shape = self.take_saved(dy)
         return ops(dy).maxpool2d_backward(dy, winner, self.size, shape)

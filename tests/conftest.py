@@ -1,0 +1,74 @@
+"""What the tests share: hypothesis profiles, the rooms that hold each operation, and arrays as they come in real use."""
+
+import importlib
+import os
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+# No timed assertions: a busy machine is no bug. In CI the examples are the same at each run.
+settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, print_blob=True)
+settings.register_profile("dev", deadline=None, max_examples=15)
+settings.load_profile("ci" if "CI" in os.environ else "dev")
+
+ROOMS = ["cpu"]  # modules of nn that give the operations of nn.reference
+LAYOUTS = [
+    np.ascontiguousarray,
+    np.asfortranarray,
+    lambda x: np.repeat(x, 2, axis=-1)[..., ::2],  # every other number of a longer row
+    lambda x: np.flip(np.flip(x).copy()),  # negative strides
+]
+
+
+@pytest.fixture(scope="session", params=ROOMS)
+def ops(request):
+    """Each room in turn; what it computes must agree with nn.reference."""
+    return importlib.import_module(f"nn.{request.param}")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+class Arrays:
+    """Arrays of one dtype, read-only, so that no operation can change its input, and in any memory order."""
+
+    def __init__(self, dtype):
+        self.dtype = np.dtype(dtype)
+        self.tolerance = {"float32": 2e-5, "float64": 1e-10}[dtype]
+
+    def __call__(self, rng, *shape):
+        """Normal numbers of this shape."""
+        return self.of(rng, rng.normal(size=shape))
+
+    def of(self, rng, values):
+        """These numbers, in this dtype and a random memory order."""
+        array = LAYOUTS[rng.integers(len(LAYOUTS))](values.astype(self.dtype))
+        array.flags.writeable = False
+        return array
+
+    def agree(self, actual, expected):
+        """Assert that arrays equal their float64 originals to rounding, in shape too, and kept the dtype."""
+        actual, expected = (value if isinstance(value, tuple) else (value,) for value in (actual, expected))
+        for ours, theirs in zip(actual, expected, strict=True):
+            assert ours.dtype == self.dtype
+            np.testing.assert_allclose(ours, theirs, rtol=self.tolerance, atol=self.tolerance, strict=False)
+            assert ours.shape == theirs.shape
+
+
+@pytest.fixture(scope="session", params=["float32", "float64"])
+def arrays(request):
+    return Arrays(request.param)
+
+
+@pytest.fixture(scope="session")
+def spread():
+    """spread(rng, *shape): shuffled values 0.01 apart, none within 0.003 of 0: far from the kinks that a difference must not cross."""
+
+    def draw(rng, *shape):
+        count = int(np.prod(shape))
+        return (rng.permutation(count) - count // 2).reshape(shape) * 0.01 + 0.003
+
+    return draw
