@@ -1,0 +1,172 @@
+"""Pictures for people: sheets of faces with landmarks or boxes, error curves, and landmarks on a photo.
+
+The sheets and plots are PNG files at 120 dots an inch; true values are drawn in white, predicted ones in colour.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+from models.faces import opencv as cv2
+from models.faces.augment import normalise_gray
+from models.faces.boxes import PART_BOXES
+from models.faces.landmarks import POLYLINES, face_size
+from models.faces.metrics import LIMIT, auc, ced, failure_rate
+
+DPI = 120
+TRUE = "white"
+DASHES = (0, (3, 2))
+PREDICTED = "#ff9d2e"
+PART_COLOURS = ("#4cc9f0", "#80ed99", "#ff9d2e", "#ff6b9a")
+
+
+def landmark_sheet(
+    path: str | Path, images: np.ndarray, predicted: np.ndarray, true: np.ndarray | None, captions: Sequence[str] = ()
+) -> None:
+    """Faces side by side with predicted and, where known, true landmarks.
+
+    images (N, S, S) or (N, S, S, 1), gray levels or what the network sees; landmarks (N, 68, 2) in pixels of the image; a caption a face.
+    """
+    legend = {} if true is None else {"true": {"color": TRUE}}
+    figure, axes = _sheet(images, captions, legend | {"predicted": {"color": PREDICTED}})
+    for n, ax in enumerate(axes):
+        if true is not None:
+            _lines(ax, true[n], TRUE, alpha=0.75, width=0.9)
+        _lines(ax, predicted[n], PREDICTED, alpha=0.9, width=0.9)
+        ax.plot(*predicted[n].T, ".", color=PREDICTED, markersize=2.6)
+    figure.savefig(path, dpi=DPI)
+
+
+def box_sheet(path: str | Path, images: np.ndarray, predicted: np.ndarray, true: np.ndarray | None, captions: Sequence[str] = ()) -> None:
+    """Faces side by side with the predicted boxes of the four parts in colour and, where known, the true ones dashed in white.
+
+    images as in `landmark_sheet`; boxes (N, 4, 4) as x0, y0, x1, y1 in pixels of the image.
+    """
+    legend = {} if true is None else {"true": {"color": TRUE, "linestyle": DASHES}}
+    figure, axes = _sheet(images, captions, {part: {"color": c} for part, c in zip(PART_BOXES, PART_COLOURS, strict=True)} | legend)
+    for n, ax in enumerate(axes):
+        for part, colour in enumerate(PART_COLOURS):
+            _box(ax, predicted[n, part], edgecolor=colour, linewidth=1.6)
+            if true is not None:
+                _box(ax, true[n, part], edgecolor=TRUE, linewidth=0.9, linestyle=DASHES)
+    figure.savefig(path, dpi=DPI)
+
+
+def ced_plot(path: str | Path, errors: Mapping[str, np.ndarray], limit: float = LIMIT) -> None:
+    """Cumulative error curves up to `limit`, one for each named array of inter-ocular errors (N,), with area and failure rate."""
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    ax = figure.subplots()
+    grid = np.linspace(0, limit, 401)
+    for name, values in errors.items():
+        label = f"{name}: AUC {100 * auc(values, limit):.1f} %, failures {100 * failure_rate(values, limit):.1f} %"
+        ax.step(100 * grid, 100 * ced(values, grid), where="post", linewidth=1.8, label=label)
+    ax.set(xlim=(0, 100 * limit), ylim=(0, 100), xlabel="error, % of the distance of the outer eye corners", ylabel="share of faces, %")
+    _plain(ax)
+    ax.legend(frameon=False, loc="upper left")
+    figure.savefig(path, dpi=DPI)
+
+
+def loss_plot(path: str | Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """Training loss and validation error over the epochs.
+
+    rows: lines of metrics.jsonl, each with "epoch", "loss" and then the validation errors, of which the first is drawn.
+    """
+    error = next(name for name in rows[0] if name not in ("epoch", "loss"))
+    epochs = np.array([row["epoch"] for row in rows])
+    figure = Figure(figsize=(9.0, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for ax, name, colour in ((left, "loss", "C0"), (right, error, "C1")):
+        values = np.array([row[name] for row in rows])
+        ax.plot(epochs, values, color=colour, linewidth=1.8, marker="o" if len(rows) < 30 else None, markersize=3.5)
+        ax.set(xlabel="epoch", xlim=(0, 1.04 * epochs[-1]))
+        if (span := values.max() / values.min()) > 3:
+            ax.set_yscale("log")
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if span > 20 else (1, 1.5, 2, 3, 4, 5, 7)))
+            ax.yaxis.set_major_formatter("{x:g}")
+            ax.yaxis.set_minor_locator(NullLocator())
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _plain(ax)
+    best = np.nanargmin(values)
+    right.plot(epochs[best], values[best], "o", color="black", markersize=7, fillstyle="none")
+    left.set_title("training loss", fontsize=10)
+    right.set_title(f"validation {error.replace('_', ' ')}: best {values[best]:.4g}, epoch {epochs[best]}", fontsize=10)
+    figure.savefig(path, dpi=DPI)
+
+
+def overlay(image: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """A photo with the landmarks of its faces: (H, W) or (H, W, 3) BGR uint8, (68, 2) or (K, 68, 2) pixels -> (H, W, 3) BGR uint8."""
+    canvas = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image.copy()
+    for face in np.reshape(points, (-1, 68, 2)):
+        unit = float(face_size(face)) / 150
+        for indices, closed in POLYLINES:
+            cv2.polylines(canvas, [_fixed(face[indices])], closed, _bgr(PREDICTED), max(1, round(0.8 * unit)), cv2.LINE_AA, shift=_SHIFT)
+        for centre in _fixed(face):
+            cv2.circle(canvas, centre.tolist(), int(max(0.9, 1.2 * unit) * 2**_SHIFT), _bgr(TRUE), cv2.FILLED, cv2.LINE_AA, shift=_SHIFT)
+    return canvas
+
+
+def overlay_boxes(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """A photo with the part boxes of its faces: (H, W) or (H, W, 3) BGR uint8, (4, 4) or (K, 4, 4) pixels -> (H, W, 3) BGR uint8."""
+    canvas = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image.copy()
+    for face in np.reshape(boxes, (-1, 4, 4)):
+        width = max(2, round(float(face_size(face.reshape(8, 2))) / 100))
+        for box, colour in zip(face, PART_COLOURS, strict=True):
+            cv2.rectangle(canvas, *map(tuple, _fixed(box.reshape(2, 2)).tolist()), _bgr(colour), width, cv2.LINE_AA, shift=_SHIFT)
+    return canvas
+
+
+_SHIFT = 4  # OpenCV draws at 1/16 px
+
+
+def _fixed(points: np.ndarray) -> np.ndarray:
+    return np.round(points * 2**_SHIFT).astype(np.int32)
+
+
+def _bgr(colour: str) -> tuple[float, ...]:
+    return tuple(255 * channel for channel in reversed(to_rgb(colour)))
+
+
+def _sheet(images: np.ndarray, captions: Sequence[str], legend: Mapping[str, dict]) -> tuple[Figure, list[Axes]]:
+    """A grid of the faces on a dark ground, up to six in a row, with captions below and one legend above."""
+    columns = min(6, len(images))
+    rows = -(-len(images) // columns)
+    width, height = max(2.2 * columns, 4.4), 2.45 * rows + 0.35
+    figure = Figure(figsize=(width, height), facecolor="#1d1f24")
+    low, high = (0, 255) if images.dtype == np.uint8 else normalise_gray(np.array([0, 255]))
+    axes = []
+    for n, image in enumerate(images):
+        row, column = divmod(n, columns)
+        ax = figure.add_axes(((column + 0.02) / columns, (2.45 * (rows - 1 - row) + 0.27) / height, 0.96 / columns, 2.15 / height))
+        ax.imshow(np.squeeze(image), cmap="gray", vmin=low, vmax=high, interpolation="bicubic")
+        ax.autoscale(False)  # landmarks beyond the frame are cut off
+        ax.set_axis_off()
+        if n < len(captions):
+            ax.text(0.5, -0.03, captions[n], color="white", fontsize=8, ha="center", va="top", transform=ax.transAxes)
+        axes.append(ax)
+    handles = [Line2D([], [], linewidth=2, label=name, **style) for name, style in legend.items()]
+    figure.legend(handles=handles, loc="upper center", ncols=len(handles), frameon=False, labelcolor="white", fontsize=9)
+    return figure, axes
+
+
+def _lines(ax: Axes, points: np.ndarray, colour: str, alpha: float, width: float) -> None:
+    for indices, closed in POLYLINES:
+        path = points[np.r_[indices, indices[0]] if closed else indices]
+        ax.plot(*path.T, color=colour, alpha=alpha, linewidth=width)
+
+
+def _box(ax: Axes, box: np.ndarray, **style: Any) -> None:
+    x0, y0, x1, y1 = box
+    ax.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, **style))
+
+
+def _plain(ax: Axes) -> None:
+    ax.grid(alpha=0.3)
+    ax.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,56 @@
+"""OpenCV, imported when first used: `from models.faces import opencv as cv2`, then `cv2.warpAffine` and so on.
+
+The chapters and the models need no OpenCV, only the reading and warping of photos does; where it cannot be imported, the user gets
+one line that says what to install. `read_gray` is the one way in for annotated photos.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from nn.errors import InputError
+
+SIDE = 32766  # OpenCV warps no larger pictures
+
+
+@lru_cache
+def _opencv() -> ModuleType:
+    try:
+        import cv2
+    except ImportError as error:
+        raise InputError(
+            f"OpenCV cannot be imported ({error}): run `pip install 'opencv-python-headless<5'`, "
+            "or on Debian `apt-get install libgl1 libglib2.0-0`"
+        ) from error
+    return cv2
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("__"):  # Python itself asks for __path__ and the like
+        raise AttributeError(name)
+    return getattr(_opencv(), name)
+
+
+def read_gray(path: str | Path) -> np.ndarray:
+    """A photo as gray levels, uint8 (H, W).
+
+    The pixels stand as they are stored, whatever orientation a camera wrote into the file: landmarks count stored pixels. Raises
+    InputError when the file is missing, no image, or too large to be warped.
+    """
+    cv2 = _opencv()
+    try:
+        data = np.frombuffer(Path(path).read_bytes(), np.uint8)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give the path of an image file") from error
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:  # an empty file, or more pixels than OpenCV takes
+        image = None
+    if image is None:
+        raise InputError(f"{path}: expected an image, found {data.size} bytes that are none; replace or remove it, or pass --skip-bad")
+    if max(image.shape) > SIDE:
+        raise InputError(f"{path}: expected at most {SIDE} pixels a side, found {image.shape[1]} x {image.shape[0]}; shrink the image")
+    return image

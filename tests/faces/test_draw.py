@@ -1,0 +1,126 @@
+"""Pictures: what is drawn is where it should be, and odd numbers of faces fit."""
+
+import cv2
+import matplotlib.figure
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+
+from models.faces import draw
+from models.faces.augment import view
+from models.faces.boxes import part_boxes
+from models.faces.metrics import auc, ced
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that a test saves, as objects."""
+    figures = []
+    save = matplotlib.figure.Figure.savefig
+
+    def keep(figure, *arguments, **options):
+        figures.append(figure)
+        save(figure, *arguments, **options)
+
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", keep)
+    return figures
+
+
+def near(picture: np.ndarray, colour: str, point: np.ndarray, radius: int = 2) -> bool:
+    """Whether a BGR picture has the colour within `radius` px of a point."""
+    x, y = np.round(point).astype(int)
+    patch = picture[max(y - radius, 0) : y + radius + 1, max(x - radius, 0) : x + radius + 1].astype(float)
+    return np.abs(patch - 255 * np.array(to_rgb(colour))[::-1]).max(-1).min() < 40
+
+
+@pytest.mark.parametrize("count", [1, 2, 6, 7])
+def test_a_sheet_shows_every_face_with_its_lines(tmp_path, some_faces, drawn, rng, count):
+    images, true = view(some_faces, np.arange(count) % 6, "original", None)
+    predicted = true + rng.normal(size=true.shape)
+    predicted[0] += 40  # some landmarks lie beyond the frame: the picture keeps its size
+    draw.landmark_sheet(tmp_path / "sheet.png", images, predicted, true, [f"face {n}" for n in range(count)])
+    (figure,) = drawn
+    assert len(figure.axes) == count
+    for n, ax in enumerate(figure.axes):
+        drawn_points = {tuple(point) for line in ax.lines for point in line.get_xydata()}
+        assert drawn_points == {tuple(p) for p in true[n].astype(float)} | {tuple(p) for p in predicted[n].astype(float)}
+        assert ax.texts[0].get_text() == f"face {n}" and ax.get_xlim() == (-0.5, 111.5) and ax.get_ylim() == (111.5, -0.5)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["true", "predicted"]
+    height, width = cv2.imread(str(tmp_path / "sheet.png")).shape[:2]
+    assert width == max(264 * min(count, 6), 528) and height == (336 if count < 7 else 630)
+
+
+def test_a_sheet_of_gray_crops_without_truth_or_captions(tmp_path, some_faces, drawn):
+    draw.landmark_sheet(tmp_path / "sheet.png", some_faces.images[:2], some_faces.landmarks[:2], None)
+    (figure,) = drawn
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["predicted"]
+    assert figure.axes[0].images[0].get_clim() == (0, 255) and not figure.axes[0].texts
+
+
+def test_gray_levels_keep_their_brightness(tmp_path, some_faces, drawn):
+    """The network's picture is shown from black to white, not stretched."""
+    images, points = view(some_faces, np.arange(1), "original", None)
+    draw.landmark_sheet(tmp_path / "sheet.png", images, points, points)
+    np.testing.assert_allclose(drawn[0].axes[0].images[0].get_clim(), [-0.485 / 0.229, 0.515 / 0.229], rtol=1e-6)
+
+
+def test_boxes_stand_where_they_are(tmp_path, some_faces, drawn, rng):
+    images, points = view(some_faces, np.arange(3), "original", None)
+    true = part_boxes(points)
+    predicted = true + rng.normal(size=true.shape)
+    draw.box_sheet(tmp_path / "boxes.png", images, predicted, true, ["a", "b", "c"])
+    (figure,) = drawn
+    for n, ax in enumerate(figure.axes):
+        extents = [patch.get_bbox().extents for patch in ax.patches]
+        np.testing.assert_allclose(extents[0::2], predicted[n], rtol=1e-5)
+        np.testing.assert_allclose(extents[1::2], true[n], rtol=1e-5)
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert names == ["left eye and brow", "right eye and brow", "nose", "mouth", "true"]
+    draw.box_sheet(tmp_path / "boxes.png", images, predicted, None)
+    assert len(figure.axes[0].patches) == 8 and len(drawn[1].axes[0].patches) == 4
+
+
+def test_the_error_curve_is_the_distribution(tmp_path, drawn, rng):
+    errors = {"one": rng.gamma(4, 0.011, 100), "two": rng.gamma(4, 0.02, 30)}
+    draw.ced_plot(tmp_path / "ced.png", errors)
+    ax = drawn[0].axes[0]
+    for line, (name, values) in zip(ax.lines, errors.items(), strict=True):
+        x, y = line.get_xydata().T
+        assert x[0] == 0 and x[-1] == pytest.approx(8)
+        np.testing.assert_allclose(y, 100 * ced(values, x / 100), atol=1e-9)
+        assert line.get_label().startswith(f"{name}: AUC {100 * auc(values):.1f} %, failures {100 * (values >= 0.08).mean():.1f} %")
+
+
+@pytest.mark.parametrize("epochs", [1, 5, 40])
+@pytest.mark.parametrize("fall", [1.0, 0.7])
+def test_the_loss_curve_marks_the_best_epoch(tmp_path, drawn, epochs, fall):
+    rows = [{"epoch": k + 1, "loss": 3.0 * fall**k, "nme_percent": 5 + (k - 3) ** 2, "auc": 0.5, "lr": 0.001} for k in range(epochs)]
+    draw.loss_plot(tmp_path / "loss.png", rows)
+    left, right = drawn[0].axes
+    np.testing.assert_allclose(left.lines[0].get_ydata(), [row["loss"] for row in rows])
+    np.testing.assert_allclose(right.lines[0].get_xydata(), [(row["epoch"], row["nme_percent"]) for row in rows])
+    best = min(epochs, 4)
+    assert right.get_title().endswith(f"nme percent: best {rows[best - 1]['nme_percent']:.4g}, epoch {best}")
+    assert (left.get_yscale() == "log") == (fall < 1 and epochs > 4)
+
+
+@pytest.mark.parametrize("channels", [(), (3,)])
+def test_landmarks_lie_on_the_photo(face_at, channels):
+    photo = np.full((400, 500, *channels), 90, np.uint8)
+    faces = np.stack([face_at(120, 150), face_at(350.4, 200.6, 0.5)])
+    picture = draw.overlay(photo, faces)
+    assert picture.shape == (400, 500, 3) and (photo == 90).all()
+    for point in faces.reshape(-1, 2):
+        assert near(picture, draw.TRUE, point)
+    assert near(picture, draw.PREDICTED, (faces[0, 7] + faces[0, 8]) / 2)  # a line between them
+    assert (picture[:, :30] == 90).all()
+    np.testing.assert_array_equal(draw.overlay(photo, faces[0]), draw.overlay(photo, faces[:1]))
+    np.testing.assert_array_equal(draw.overlay(photo, faces[:0]), np.full((400, 500, 3), 90))
+
+
+def test_boxes_lie_on_the_photo(face_at):
+    boxes = part_boxes(face_at(120, 150))
+    picture = draw.overlay_boxes(np.zeros((400, 500), np.uint8), boxes)
+    for (x0, y0, _, y1), colour in zip(boxes, draw.PART_COLOURS, strict=True):
+        assert near(picture, colour, np.array([x0, (y0 + y1) / 2])) and near(picture, colour, np.array([x0, y0]))
+    assert not picture[:, 250:].any()
