@@ -1,0 +1,115 @@
+"""`faceseed predict`: find the faces of photos, put the landmarks (or the part boxes) on them, write what was found."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from models.faces import opencv as cv2
+from models.faces.augment import normalise_gray
+from models.faces.detect import box_frame, haar, read_boxes
+from models.faces.draw import overlay, overlay_boxes
+from models.faces.geometry import apply, warp
+from models.faces.ibug import write_pts
+from models.faces.opencv import read_gray
+from models.runs import Run
+from models.tasks import predict
+from nn import InputError
+
+RECORD = "predictions.json"
+
+
+@dataclass
+class Boxes:
+    """Where face boxes come from: one box for all photos, a box file, or else OpenCV's Haar cascade."""
+
+    box: np.ndarray | None = None  # x0, y0, x1, y1
+    file: Path | None = None
+    kind: str = "tight"  # what a given box encloses: "tight" the landmarks, "300w" or "haar" as that detector draws it
+
+    def __post_init__(self) -> None:
+        self.rows = None if self.file is None else read_boxes(self.file)
+
+    def of(self, path: Path, gray: np.ndarray) -> tuple[np.ndarray, str]:
+        """Boxes (K, 4) of a photo, largest first, and their kind. Raises InputError where there is no face."""
+        if self.box is not None:
+            return self.box[None], self.kind
+        if self.rows is None:
+            found = haar(gray)
+            if not len(found):
+                raise InputError(f"{path}: the detector found no face; mark it with --box x0,y0,x1,y1")
+            return found, "haar"
+        names = ("/".join(path.with_suffix("").parts[-k:]) for k in range(len(path.parts), 0, -1))
+        row = next((self.rows[name] for name in names if name in self.rows), None)
+        if row is None or not np.isfinite(row.box).all():
+            raise InputError(f"{path}: {self.file} has no box for it; add a line, or give --box x0,y0,x1,y1")
+        return row.box[None], self.kind
+
+
+def predict_photos(run: Run, paths: list[Path], folder: Path, boxes: Boxes, skip_bad: bool = False) -> int:
+    """For each photo NAME write NAME.png, for each face NAME.pts or NAME_1.pts ... (COREFAN), and predictions.json; return the skipped.
+
+    Raises InputError, before anything is written, on a photo that cannot be read, has no face, or whose output exists already.
+    """
+    if run.settings.model == "sine":
+        raise InputError(f"{run.folder}: a sine finds no faces; give a run of corefan or cfpd")
+    check_outputs(paths, folder)
+    record, pictures, skipped = [], {}, 0
+    for path in paths:
+        try:
+            found, entry = predict_photo(run, path, boxes)
+        except InputError as error:
+            if not skip_bad:
+                raise
+            print(f"skipped: {error}")
+            skipped += 1
+            continue
+        record.append(entry)
+        pictures[path] = found
+    if not record:
+        raise InputError(f"none of the {len(paths)} photos could be used; the lines above say why")
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, found in pictures.items():
+        write_photo(run, path, folder, found)
+    (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n")
+    print(f"{sum(len(entry['faces']) for entry in record)} faces in {len(record)} photos; pictures and {RECORD} in {folder}")
+    return skipped
+
+
+def predict_photo(run: Run, path: Path, boxes: Boxes) -> tuple[np.ndarray, dict]:
+    """One photo: landmarks (K, 68, 2) or boxes (K, 4, 4) in its pixels, and the line that predictions.json gets."""
+    gray = read_gray(path)
+    where, kind = boxes.of(path, gray)
+    matrices = box_frame(where, kind=kind)  # (K, 3, 3) from the photo to the frame
+    frames = np.stack([warp(gray, matrix) for matrix in matrices])  # (K, 112, 112)
+    answer = predict(run.model, normalise_gray(frames)[..., None]).reshape(len(where), -1, 2).astype(np.float64)
+    answer = apply(np.linalg.inv(matrices), answer)  # back to the photo
+    name = "landmarks"
+    if run.settings.model == "cfpd":
+        name, answer = "boxes", answer.reshape(len(where), 4, 4)
+    faces = [{"box": box.round(2).tolist(), name: face.round(2).tolist()} for box, face in zip(where, answer, strict=True)]
+    return answer, {"image": str(path), "faces": faces}
+
+
+def write_photo(run: Run, path: Path, folder: Path, found: np.ndarray) -> None:
+    """The photo with what was found drawn on it, and a .pts file a face."""
+    photo = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    picture = overlay(photo, found) if run.settings.model == "corefan" else overlay_boxes(photo, found)
+    (folder / f"{path.stem}.png").write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+    if run.settings.model == "corefan":
+        for k, points in enumerate(found):
+            write_pts(folder / f"{path.stem}{f'_{k + 1}' if len(found) > 1 else ''}.pts", points)
+
+
+def check_outputs(paths: Iterable[Path], folder: Path) -> None:
+    """Raise InputError where two photos share a name or an output exists: nothing is overwritten."""
+    seen: dict[str, Path] = {}
+    for path in paths:
+        if path.stem in seen:
+            raise InputError(f"{path}: {seen[path.stem]} has the same name and would share its output; predict them one after the other")
+        seen[path.stem] = path
+    for name in [f"{stem}.png" for stem in seen] + [RECORD]:
+        if (folder / name).exists():
+            raise InputError(f"{folder / name}: exists already; choose another --out, or remove it")

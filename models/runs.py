@@ -1,0 +1,165 @@
+"""A run is a folder: settings, what it was trained on, metrics, checkpoints, pictures. Here it is begun, resumed, opened and shown."""
+
+import json
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from models import sine
+from models.faces import draw, ibug, metrics
+from models.faces.augment import view
+from models.faces.boxes import part_boxes
+from models.faces.crops import Faces, split
+from models.settings import Settings, as_record, update
+from models.tasks import BoxTask, FaceTask, LandmarkTask, SineTask, model_for, predict
+from nn import Adam, InputError, Layer, StepDecay, checkpoint
+from nn.training import BEST, Trainer, read_metrics
+
+CONFIG, TRAINED_ON = "config.json", "trained_on.json"
+SHEET = 18  # faces on the validation sheet
+
+
+@dataclass
+class Run:
+    """A finished or interrupted run, read back from its folder."""
+
+    folder: Path
+    settings: Settings
+    model: Layer
+    photos: set[str]  # the photos it was trained on
+    mean_shape: np.ndarray  # (68, 2) in frame pixels: the mean of its training faces, the floor that any model must beat
+
+
+def train(settings: Settings, folder: Path, resume: bool = False, skip_bad: bool = False) -> None:
+    """Train from the start in a new folder, or go on in an old one; then draw the pictures.
+
+    Raises InputError, before anything is written, where the folder exists already or the data is bad.
+    """
+    if not resume and folder.exists():
+        raise InputError(f"{folder}: exists already; choose another --out, go on with --resume, or remove it")
+    if settings.model == "sine":
+        task: SineTask | FaceTask = SineTask(settings)
+        faces = None
+    else:
+        faces, validation = training_faces(settings, skip_bad)
+        task = {"cfpd": BoxTask, "corefan": LandmarkTask}[settings.model](settings, faces, validation)
+    optimizer = Adam(task.model.parameters(), settings.optim.lr)
+    schedule = StepDecay(settings.optim.lr, settings.optim.decay, settings.optim.every)
+    trainer = Trainer(task, optimizer, schedule, folder, {"settings": as_record(settings), "version": version("faceseed")})
+    if resume:
+        trainer.resume()
+    else:
+        begin(folder, settings, faces)
+    weights = sum(parameter.value.size for parameter in task.model.parameters().values())
+    print(f"{settings.model}, {weights / 1e6:.2f} million weights, {task.epoch_images} images an epoch, run folder {folder}", flush=True)
+    start = time.perf_counter()
+    trainer.run(settings.epochs, settings.patience)
+    load_best(task.model, folder)
+    pictures(task, folder)
+    error = next(iter(task.validate().items()))
+    print(f"done in {(time.perf_counter() - start) / 60:.1f} minutes; best epoch {trainer.best_epoch}: {error[0]} {error[1]:.4g}")
+    print(f"pictures: {', '.join(sorted(path.name for path in folder.glob('*.png')))} in {folder}")
+
+
+def training_faces(settings: Settings, skip_bad: bool = False) -> tuple[Faces, Faces]:
+    """Training and validation faces: those of a data folder, split by photo, or drawn ones."""
+    if not settings.data:
+        from models.faces.synthetic import drawn_faces
+
+        count = settings.drawn + max(1, settings.drawn // 10)
+        print(f"drawing {count} faces (train on photos with --data FOLDER)", flush=True)
+        faces = drawn_faces(count, settings.seed)
+        return faces[: settings.drawn], faces[settings.drawn :]
+    faces = ibug.load(settings.data, ("train", "other"), skip_bad)
+    official = np.array(faces.subsets) == "train"
+    train, validation = split(faces[official] if official.any() else faces, settings.validation, settings.seed)
+    skipped = f", {faces.skipped} skipped" if faces.skipped else ""
+    print(f"{settings.data}: {len(train)} faces to train on, {len(validation)} to validate{skipped}", flush=True)
+    return train, validation
+
+
+def begin(folder: Path, settings: Settings, faces: Faces | None) -> None:
+    """Make the run folder, with its settings and what it is trained on."""
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
+    (folder / CONFIG).write_text(json.dumps(as_record(settings), indent=2) + "\n")
+    if faces is not None:
+        _, points = view(faces, np.arange(len(faces)), "original", None)
+        record = {"photos": sorted(set(faces.photos)), "mean_shape": points.mean(0).round(3).tolist()}
+        (folder / TRAINED_ON).write_text(json.dumps(record) + "\n")
+
+
+def read_settings(folder: Path) -> Settings:
+    """The settings of a run. Raises InputError where the folder holds none."""
+    try:
+        return update(Settings(), json.loads((folder / CONFIG).read_text()), "")
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{folder}: not a run folder (no readable {CONFIG}); give a folder that `faceseed train` made") from None
+
+
+def open_run(folder: Path) -> Run:
+    """A run with its best model, in evaluation mode. Raises InputError where something is missing or damaged."""
+    settings = read_settings(folder)
+    model = model_for(settings).evaluate()
+    load_best(model, folder)
+    if settings.model == "sine":
+        return Run(folder, settings, model, set(), np.empty(0))
+    try:
+        record = json.loads((folder / TRAINED_ON).read_text())
+    except (OSError, ValueError):
+        raise InputError(f"{folder / TRAINED_ON}: missing or damaged; it says which photos not to test on: train anew") from None
+    return Run(folder, settings, model, set(record["photos"]), np.array(record["mean_shape"], np.float32))
+
+
+def load_best(model: Layer, folder: Path) -> None:
+    """Put the best model's arrays into `model`. Raises InputError where they are not this model's."""
+    arrays, _ = checkpoint.load(folder / BEST)
+    try:
+        model.load_state(checkpoint.part("model", arrays))
+    except ValueError as error:
+        raise InputError(f"{folder / BEST}: {error}") from None
+
+
+def pictures(task: FaceTask | SineTask, folder: Path) -> None:
+    """Loss curve, and what the model does with faces (or waves) that it never saw."""
+    draw.loss_plot(folder / "loss.png", read_metrics(folder))
+    if isinstance(task, SineTask):
+        sine_picture(folder / "sine.png", task.model)
+        return
+    shown = np.linspace(0, len(task.images) - 1, min(SHEET, len(task.images))).astype(int)
+    predicted = predict(task.model, task.images)
+    if isinstance(task, BoxTask):
+        predicted, true = predicted.reshape(-1, 4, 4), part_boxes(task.points)
+        captions = [f"{np.square(p - t).mean():.2f} px²" for p, t in zip(predicted[shown], true[shown], strict=True)]
+        draw.box_sheet(folder / "faces.png", task.images[shown], predicted[shown], true[shown], captions)
+        return
+    errors = metrics.errors(predicted, task.points)
+    captions = [f"{100 * error:.1f} %" for error in errors[shown]]
+    draw.landmark_sheet(folder / "faces.png", task.images[shown], predicted[shown], task.points[shown], captions)
+    draw.ced_plot(folder / "ced.png", {"validation": errors})
+
+
+def sine_picture(path: Path, model: Layer) -> None:
+    """Figure 5: what the network draws from zeros, and from a training instance."""
+    from matplotlib.figure import Figure
+
+    window = SineTask.WINDOW
+    instance = sine.waves(1, window, np.random.default_rng(5))[0, :, 0]
+    figure = Figure(figsize=(9, 4.4), layout="constrained")
+    seeds = {"zeros": np.zeros(window), "a training instance": instance}
+    for ax, (name, seed) in zip(figure.subplots(2, 1, sharex=True), seeds.items(), strict=True):
+        wave = sine.draw(model, seed, 5 * window)
+        ax.plot(np.arange(window), wave[:window], "o-", markersize=3, color="C1", label="seed")
+        ax.plot(np.arange(window - 1, len(wave)), wave[window - 1 :], color="C0", label="drawn")
+        ax.set(title=f"seeded with {name}", ylim=(-1.3, 1.3), ylabel="x")
+        ax.grid(alpha=0.3)
+        ax.legend(loc="upper right", ncols=2)
+    ax.set_xlabel("time step")
+    figure.savefig(path, dpi=120)

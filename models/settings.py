@@ -1,0 +1,146 @@
+"""Every setting of a run, with the paper's values as defaults, presets on top, then a TOML file, then --set name=value."""
+
+import tomllib
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from models.faces.augment import KINDS, Augmentation
+from nn.errors import InputError
+
+MODELS = ("sine", "cfpd", "corefan")
+
+
+@dataclass
+class Optim:
+    """Adam and its step decay."""
+
+    lr: float = 0.001
+    decay: float = 0.5
+    every: int = 20  # epochs
+
+
+@dataclass
+class Net:
+    """The size of the model, and how the paper is read (models/corefan.py names the choices)."""
+
+    width: int = 64
+    units: int = 512
+    dropout: float = 0.5
+    feed: str = "constant"
+    injection: str = "every"
+    readout: str = "mean"
+    seeding: str = "free"
+
+
+@dataclass
+class Settings:
+    """One run."""
+
+    model: str = "corefan"
+    preset: str = "paper"
+    data: str = ""  # a folder with .pts files; empty: drawn faces
+    set: str = "augmented"  # original | normalised | augmented
+    epochs: int = 60
+    batch: int = 64
+    seed: int = 0
+    patience: int = 15  # epochs without a better validation before it stops
+    views: int = 17  # views of each face an epoch holds, where the set is "augmented": the paper's original + normalised + 15 copies
+    drawn: int = 1000  # drawn faces to train on, where there is no data
+    validation: float = 0.1  # share of the photos held out, where the data has no folds of its own
+    net: Net = field(default_factory=Net)
+    optim: Optim = field(default_factory=Optim)
+    augment: Augmentation = field(default_factory=Augmentation)
+
+
+# "small" sees each face some thirty times, the paper's training a thousand times: it has no time for dropout, nor for shifts as wide.
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "sine": {
+        "paper": {"epochs": 30, "net": {"units": 32}, "optim": {"lr": 0.01, "every": 10}},
+        "small": {"epochs": 30, "net": {"units": 32}, "optim": {"lr": 0.01, "every": 10}},
+    },
+    "cfpd": {
+        "paper": {"epochs": 61, "views": 6, "optim": {"lr": 0.01, "decay": 0.4, "every": 10}, "augment": {"copies": 4}},
+        "small": {
+            "epochs": 30,
+            "batch": 32,
+            "views": 1,
+            "patience": 8,
+            "net": {"width": 16, "dropout": 0.0},
+            "optim": {"lr": 0.01, "decay": 0.4, "every": 6},
+            "augment": {"copies": 4, "shift": 6.0},
+        },
+    },
+    "corefan": {
+        "paper": {},
+        "small": {
+            "epochs": 32,
+            "batch": 32,
+            "views": 1,
+            "patience": 8,
+            "net": {"width": 16, "units": 128, "dropout": 0.0},
+            "optim": {"lr": 0.001, "every": 7},
+            "augment": {"shift": 6.0},
+        },
+    },
+}
+DRAWN = {"small": {"epochs": 16, "optim": {"every": 4}}}  # what changes where the faces are drawn: a first look within minutes
+
+
+def settings_for(model: str, preset: str, data: str, file: Path | None = None, changes: list[str] | None = None) -> Settings:
+    """Preset, then file, then `name=value` changes. Raises InputError, listing what is known, on an unknown name or a wrong type."""
+    if preset not in PRESETS[model]:
+        raise InputError(f"unknown preset {preset!r} for {model}: choose one of {', '.join(PRESETS[model])}")
+    settings = update(Settings(model=model, preset=preset, data=data), PRESETS[model][preset], "")
+    if not data and model != "sine":
+        update(settings, DRAWN.get(preset, {}), "")
+    if file is not None:
+        update(settings, read_toml(file), "")
+    for change in changes or []:
+        try:
+            update(settings, tomllib.loads(change), "")
+        except tomllib.TOMLDecodeError:
+            raise InputError(f'--set {change}: expected name=value, for instance optim.lr=0.003 or net.readout="newest"') from None
+    return check(settings)
+
+
+def check(settings: Settings) -> Settings:
+    """Raise InputError where a value makes no sense."""
+    if settings.set not in KINDS:
+        raise InputError(f"unknown training set {settings.set!r}: choose one of {', '.join(KINDS)}")
+    for name in ("epochs", "batch", "patience", "views", "drawn"):
+        if getattr(settings, name) < 1:
+            raise InputError(f"{name} should be 1 or more, got {getattr(settings, name)}")
+    if not 0 < settings.validation < 1:
+        raise InputError(f"validation should lie between 0 and 1, got {settings.validation}")
+    return settings
+
+
+def update(target: Any, values: dict[str, Any], where: str) -> Any:
+    """Set the fields of a dataclass from a dict of the same shape, in place; an int serves where a float is asked for."""
+    known = [f.name for f in fields(target)]
+    for name, value in values.items():
+        if name not in known:
+            raise InputError(f"unknown setting {where}{name}; known: {', '.join(where + k for k in known)}")
+        old = getattr(target, name)
+        if is_dataclass(old) and isinstance(value, dict):
+            update(old, value, f"{where}{name}.")
+            continue
+        value = float(value) if type(old) is float and type(value) is int else value
+        if type(value) is not type(old):
+            raise InputError(f"{where}{name} should be {type(old).__name__}, got {value!r}")
+        object.__setattr__(target, name, value)  # Augmentation is frozen for its users, not for its builder
+    return target
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """A TOML file as a dict. Raises InputError where it cannot be read."""
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file}: not a TOML file that can be read ({error})".splitlines()[0]) from None
+
+
+def as_record(settings: Settings) -> dict[str, Any]:
+    """Settings as JSON holds them; `update(Settings(), record, "")` gives them back."""
+    return asdict(settings)

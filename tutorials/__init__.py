@@ -1,0 +1,1 @@
+"""The chapters, in reading order. They come with a later version."""
