@@ -1,7 +1,6 @@
 """`faceseed predict`: find the faces of photos, put the landmarks (or the part boxes) on them, write what was found."""
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +11,8 @@ from models.faces.augment import normalise_gray
 from models.faces.detect import box_frame, haar, read_boxes
 from models.faces.draw import overlay, overlay_boxes
 from models.faces.geometry import apply, warp
-from models.faces.ibug import write_pts
-from models.faces.opencv import read_gray
+from models.faces.ibug import pts_text
+from models.faces.opencv import read_photo
 from models.runs import Run
 from models.tasks import predict
 from nn import InputError
@@ -55,32 +54,36 @@ def predict_photos(run: Run, paths: list[Path], folder: Path, boxes: Boxes, skip
     """
     if run.settings.model == "sine":
         raise InputError(f"{run.folder}: a sine finds no faces; give a run of corefan or cfpd")
-    check_outputs(paths, folder)
-    record, pictures, skipped = [], {}, 0
+    record: list[dict] = []
+    files: dict[Path, bytes] = {}
     for path in paths:
         try:
-            found, entry = predict_photo(run, path, boxes)
+            photo = read_photo(path)
+            found, entry = predict_photo(run, path, photo, boxes)
         except InputError as error:
             if not skip_bad:
                 raise
             print(f"skipped: {error}")
-            skipped += 1
             continue
         record.append(entry)
-        pictures[path] = found
+        for name, content in outputs(run, path, photo, found).items():
+            if folder / name in files or (folder / name).exists():
+                raise InputError(f"{folder / name}: exists already, or another photo of this call writes it; choose another --out")
+            files[folder / name] = content
     if not record:
         raise InputError(f"none of the {len(paths)} photos could be used; the lines above say why")
+    if (folder / RECORD).exists():
+        raise InputError(f"{folder / RECORD}: exists already; choose another --out, or remove it")
     folder.mkdir(parents=True, exist_ok=True)
-    for path, found in pictures.items():
-        write_photo(run, path, folder, found)
-    (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n")
+    for file, content in (files | {folder / RECORD: (json.dumps(record, indent=1) + "\n").encode()}).items():
+        file.write_bytes(content)
     print(f"{sum(len(entry['faces']) for entry in record)} faces in {len(record)} photos; pictures and {RECORD} in {folder}")
-    return skipped
+    return len(paths) - len(record)
 
 
-def predict_photo(run: Run, path: Path, boxes: Boxes) -> tuple[np.ndarray, dict]:
+def predict_photo(run: Run, path: Path, photo: np.ndarray, boxes: Boxes) -> tuple[np.ndarray, dict]:
     """One photo: landmarks (K, 68, 2) or boxes (K, 4, 4) in its pixels, and the line that predictions.json gets."""
-    gray = read_gray(path)
+    gray = cv2.cvtColor(photo, cv2.COLOR_BGR2GRAY)
     where, kind = boxes.of(path, gray)
     matrices = box_frame(where, kind=kind)  # (K, 3, 3) from the photo to the frame
     frames = np.stack([warp(gray, matrix) for matrix in matrices])  # (K, 112, 112)
@@ -93,23 +96,16 @@ def predict_photo(run: Run, path: Path, boxes: Boxes) -> tuple[np.ndarray, dict]
     return answer, {"image": str(path), "faces": faces}
 
 
-def write_photo(run: Run, path: Path, folder: Path, found: np.ndarray) -> None:
-    """The photo with what was found drawn on it, and a .pts file a face."""
-    photo = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    picture = overlay(photo, found) if run.settings.model == "corefan" else overlay_boxes(photo, found)
-    (folder / f"{path.stem}.png").write_bytes(cv2.imencode(".png", picture)[1].tobytes())
-    if run.settings.model == "corefan":
-        for k, points in enumerate(found):
-            write_pts(folder / f"{path.stem}{f'_{k + 1}' if len(found) > 1 else ''}.pts", points)
+def outputs(run: Run, path: Path, photo: np.ndarray, found: np.ndarray) -> dict[str, bytes]:
+    """File names and contents for one photo: what was found drawn on it, and a .pts file a face."""
+    if run.settings.model == "cfpd":
+        return {f"{path.stem}.png": png(overlay_boxes(photo, found))}
+    names = [f"{path.stem}_{k}.pts" for k in range(1, len(found) + 1)] if len(found) > 1 else [f"{path.stem}.pts"]
+    return {f"{path.stem}.png": png(overlay(photo, found))} | {
+        name: pts_text(face).encode() for name, face in zip(names, found, strict=True)
+    }
 
 
-def check_outputs(paths: Iterable[Path], folder: Path) -> None:
-    """Raise InputError where two photos share a name or an output exists: nothing is overwritten."""
-    seen: dict[str, Path] = {}
-    for path in paths:
-        if path.stem in seen:
-            raise InputError(f"{path}: {seen[path.stem]} has the same name and would share its output; predict them one after the other")
-        seen[path.stem] = path
-    for name in [f"{stem}.png" for stem in seen] + [RECORD]:
-        if (folder / name).exists():
-            raise InputError(f"{folder / name}: exists already; choose another --out, or remove it")
+def png(picture: np.ndarray) -> bytes:
+    """A picture as the bytes of a PNG file."""
+    return cv2.imencode(".png", picture)[1].tobytes()

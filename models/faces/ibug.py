@@ -82,10 +82,15 @@ def read_pts(path: str | Path) -> np.ndarray:
     raise _bad_pts(path, next(wrong, f"{len(rows)} points"))
 
 
-def write_pts(path: str | Path, points: np.ndarray) -> None:
-    """Writes landmarks (68, 2), 0-based, as a .pts file with its header, counted from 1, to 1/1000 px."""
+def pts_text(points: np.ndarray) -> str:
+    """Landmarks (68, 2), 0-based, as the text of a .pts file with its header, counted from 1, to 1/1000 px."""
     rows = "".join(f"{x:.3f} {y:.3f}\n" for x, y in points + 1)
-    Path(path).write_text(f"version: 1\nn_points: {len(points)}\n{{\n{rows}}}\n", encoding="ascii")
+    return f"version: 1\nn_points: {len(points)}\n{{\n{rows}}}\n"
+
+
+def write_pts(path: str | Path, points: np.ndarray) -> None:
+    """Writes landmarks (68, 2), 0-based, as a .pts file."""
+    Path(path).write_text(pts_text(points), encoding="ascii")
 
 
 def find(folder: str | Path) -> list[Entry]:

@@ -1,7 +1,7 @@
 """OpenCV, imported when first used: `from models.faces import opencv as cv2`, then `cv2.warpAffine` and so on.
 
 The chapters and the models need no OpenCV, only the reading and warping of photos does; where it cannot be imported, the user gets
-one line that says what to install. `read_gray` is the one way in for annotated photos.
+one line that says what to install. `read_gray` is the way in for annotated photos, `read_photo` for a user's own.
 """
 
 from functools import lru_cache
@@ -35,18 +35,27 @@ def __getattr__(name: str) -> Any:
 
 
 def read_gray(path: str | Path) -> np.ndarray:
-    """A photo as gray levels, uint8 (H, W).
+    """An annotated photo as gray levels, uint8 (H, W).
 
     The pixels stand as they are stored, whatever orientation a camera wrote into the file: landmarks count stored pixels. Raises
     InputError when the file is missing, no image, or too large to be warped.
     """
+    return _read(path, "IMREAD_GRAYSCALE", "IMREAD_IGNORE_ORIENTATION")
+
+
+def read_photo(path: str | Path) -> np.ndarray:
+    """Somebody's photo in colour, uint8 BGR (H, W, 3), turned upright as its camera wrote; raises InputError like `read_gray`."""
+    return _read(path, "IMREAD_COLOR")
+
+
+def _read(path: str | Path, *flags: str) -> np.ndarray:
     cv2 = _opencv()
     try:
         data = np.frombuffer(Path(path).read_bytes(), np.uint8)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); give the path of an image file") from error
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION)
+        image = cv2.imdecode(data, sum(getattr(cv2, flag) for flag in flags))
     except cv2.error:  # an empty file, or more pixels than OpenCV takes
         image = None
     if image is None:

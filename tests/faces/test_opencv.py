@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from models.faces import geometry, opencv
+from models.faces.opencv import read_gray, read_photo
 from nn.errors import InputError
 
 
@@ -63,3 +64,17 @@ def test_a_picture_too_long_to_be_warped_is_named(tmp_path):
         opencv.read_gray(tmp_path / "long.png")
     cv2.imwrite(str(tmp_path / "long.png"), np.zeros((2, 32766), np.uint8))
     assert geometry.warp(opencv.read_gray(tmp_path / "long.png"), np.eye(3)).shape == (112, 112)
+
+
+def test_a_photo_is_turned_as_its_camera_wrote_and_an_annotated_one_is_not(tmp_path):
+    stored = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
+    jpeg = cv2.imencode(".jpg", np.repeat(np.repeat(stored, 16, 0), 16, 1), (cv2.IMWRITE_JPEG_QUALITY, 100))[1].tobytes()
+    # APP1 with an EXIF block of one entry: tag 0x0112 (orientation), type short, count 1, value 6 (turn by 90 degrees)
+    tiff = b"II*\0\x08\0\0\0" + b"\x01\0" + b"\x12\x01\x03\0\x01\0\0\0\x06\0\0\0" + b"\0\0\0\0"
+    block = b"Exif\0\0" + tiff
+    path = tmp_path / "phone.jpg"
+    path.write_bytes(jpeg[:2] + b"\xff\xe1" + (len(block) + 2).to_bytes(2, "big") + block + jpeg[2:])
+    assert read_gray(path).shape == (32, 48)
+    photo = read_photo(path)
+    assert photo.shape == (48, 32, 3)
+    np.testing.assert_allclose(photo[8::16, 8::16, 0], np.rot90(stored, -1), atol=3)
