@@ -56,8 +56,8 @@ class Settings:
 # "small" sees each face some thirty times, the paper's training a thousand times: it has no time for dropout, nor for shifts as wide.
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "sine": {
-        "paper": {"epochs": 30, "net": {"units": 32}, "optim": {"lr": 0.01, "every": 10}},
-        "small": {"epochs": 30, "net": {"units": 32}, "optim": {"lr": 0.01, "every": 10}},
+        "paper": {"epochs": 100, "patience": 100, "net": {"units": 32}, "optim": {"lr": 0.01, "every": 25}},
+        "small": {"epochs": 100, "patience": 100, "net": {"units": 32}, "optim": {"lr": 0.01, "every": 25}},
     },
     "cfpd": {
         "paper": {"epochs": 61, "views": 6, "optim": {"lr": 0.01, "decay": 0.4, "every": 10}, "augment": {"copies": 4}},
@@ -68,23 +68,23 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "patience": 8,
             "net": {"width": 16, "dropout": 0.0},
             "optim": {"lr": 0.01, "decay": 0.4, "every": 6},
-            "augment": {"copies": 4, "shift": 6.0},
+            "augment": {"copies": 4, "shift": 4.0},
         },
     },
     "corefan": {
         "paper": {},
         "small": {
-            "epochs": 32,
+            "epochs": 30,
             "batch": 32,
             "views": 1,
             "patience": 8,
             "net": {"width": 16, "units": 128, "dropout": 0.0},
-            "optim": {"lr": 0.001, "every": 7},
-            "augment": {"shift": 6.0},
+            "optim": {"lr": 0.003, "every": 5},
+            "augment": {"shift": 4.0},
         },
     },
 }
-DRAWN = {"small": {"epochs": 16, "optim": {"every": 4}}}  # what changes where the faces are drawn: a first look within minutes
+DRAWN = {"small": {"epochs": 15, "optim": {"every": 3}}}  # what changes where the faces are drawn: a first look within minutes
 
 
 def settings_for(model: str, preset: str, data: str, file: Path | None = None, changes: list[str] | None = None) -> Settings:
