@@ -43,8 +43,8 @@ class Layer:
 
     def keep(self, y: Any, *arrays: Any) -> None:
         """Keep what the next backward needs, and the shape and dtype of the output y that its dy must have (None for a loss)."""
-        self._saved: tuple | None = (y, None) if y is None else (y.shape, y.dtype)
-        self._saved += (arrays[0] if len(arrays) == 1 else arrays,)
+        answers = None if y is None else (y.shape, y.dtype)
+        self._saved: tuple | None = (answers, arrays[0] if len(arrays) == 1 else arrays)
 
     def take_saved(self, dy: Any = None) -> Any:
         """Hand out what forward kept, once, and check dy against its output.
@@ -54,8 +54,9 @@ class Layer:
         saved, self._saved = getattr(self, "_saved", None), None
         if saved is None:
             raise RuntimeError(f"{type(self).__name__}.backward has no forward to go with: call forward first, once for each backward")
-        shape, dtype, arrays = saved
-        if shape is not None:
+        answers, arrays = saved
+        if answers is not None:
+            shape, dtype = answers
             expect(f"{type(self).__name__}.backward", dy, *shape, dtype=dtype)
         return arrays
 

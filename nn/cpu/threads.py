@@ -18,9 +18,10 @@ BLOCK = 1 << 17  # floats in a block, 512 KB in float32: small enough to stay in
 
 @cache
 def _pool(process: int) -> tuple[ThreadPoolExecutor, ThreadpoolController, int]:
-    """Our threads and the handle on BLAS's own, made at first use, anew in a forked process."""
+    """Our threads beside the calling one, the handle on BLAS's own, and how many cores there are; made at first use, and anew
+    in a forked process."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return ThreadPoolExecutor(count, "faceseed"), ThreadpoolController(), count
+    return ThreadPoolExecutor(max(1, count - 1), "faceseed"), ThreadpoolController(), count
 
 
 @contextmanager
@@ -32,16 +33,19 @@ def one_blas_thread() -> Iterator[None]:
 
 
 def parallel(work: Callable[[int], None], count: int) -> None:
-    """Call work(0) ... work(count - 1), each thread taking the next one as soon as it is free."""
+    """Call work(0) ... work(count - 1) on this thread and the pool's, each taking the next one as soon as it is free."""
     pool, _, threads = _pool(os.getpid())
     todo = iter(range(count))  # shared: taking the next number is one atomic step
 
-    def run(_: int) -> None:
+    def run() -> None:
         for k in todo:
             work(k)
 
     with one_blas_thread():
-        list(pool.map(run, range(min(threads, count))))
+        others = [pool.submit(run) for _ in range(min(threads, count) - 1)]
+        run()
+        for other in others:
+            other.result()  # raises what it raised
 
 
 def blocks(rows: int, width: int) -> list[slice]:
