@@ -70,8 +70,8 @@ def training_faces(settings: Settings, skip_bad: bool = False) -> tuple[Faces, F
         from models.faces.synthetic import drawn_faces
 
         count = settings.drawn + max(1, settings.drawn // 10)
-        print(f"drawing {count} faces (train on photos with --data FOLDER)", flush=True)
-        faces = drawn_faces(count, settings.seed)
+        print(f"drawing {count} faces; --data FOLDER trains on photos", flush=True)
+        faces = drawn_faces(count, settings.seed, say_drawn)
         return faces[: settings.drawn], faces[settings.drawn :]
     faces = ibug.load(settings.data, ("train", "other"), skip_bad)
     official = np.array(faces.subsets) == "train"
@@ -79,6 +79,12 @@ def training_faces(settings: Settings, skip_bad: bool = False) -> tuple[Faces, F
     skipped = f", {faces.skipped} skipped" if faces.skipped else ""
     print(f"{settings.data}: {len(train)} faces to train on, {len(validation)} to validate{skipped}", flush=True)
     return train, validation
+
+
+def say_drawn(done: int, total: int) -> None:
+    """A line of progress now and then."""
+    if done % 200 == 0:
+        print(f"drawn {done} of {total}", flush=True)
 
 
 def begin(folder: Path, settings: Settings, faces: Faces | None) -> None:
