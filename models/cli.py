@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("--out", type=Path, default=Path("predictions"), metavar="FOLDER")
     where = predict.add_mutually_exclusive_group()
     where.add_argument("--box", metavar="X0,Y0,X1,Y1", help="the face box, in pixels, of every image; else OpenCV's Haar cascade looks")
-    where.add_argument("--boxes", type=Path, metavar="FILE", help="CSV with image,x0,y0,x1,y1")
+    where.add_argument("--boxes", type=Path, metavar="FILE", help="CSV with image,x0,y0,x1,y1,fold,photo; the last two may be empty")
     predict.add_argument("--box-kind", choices=["tight", "300w", "haar"], default="tight", help="what the given boxes enclose")
     predict.add_argument("--skip-bad", action="store_true", help="leave out images that cannot be used, and count them")
     predict.set_defaults(call=run_predict)
@@ -67,17 +67,20 @@ def parser() -> argparse.ArgumentParser:
 def run_train(arguments: argparse.Namespace) -> int:
     """`faceseed train`."""
     from models import runs
-    from models.settings import settings_for
+    from models.settings import check, settings_for
 
     if arguments.device != "cpu":
         raise InputError(f"--device {arguments.device}: this version computes on the cpu only; leave --device out")
     out = arguments.out or Path("runs") / arguments.model
     if arguments.resume:
+        if arguments.set or arguments.config or (arguments.batch, arguments.seed) != (None, None):
+            raise InputError("--resume goes on with the settings of the run; leave out --set, --config, --batch and --seed")
         settings = runs.read_settings(out)
         if settings.model != arguments.model:
             raise InputError(f"{out}: is a run of {settings.model}, not of {arguments.model}; give its own --out")
-        settings.epochs = arguments.epochs or settings.epochs
+        settings.epochs = settings.epochs if arguments.epochs is None else arguments.epochs
         settings.data = arguments.data or settings.data
+        check(settings)
     else:
         changes = [text if "=" in text else f'set="{text}"' for text in arguments.set]
         changes += [f"{name}={value}" for name in ("epochs", "batch", "seed") if (value := getattr(arguments, name)) is not None]
@@ -135,13 +138,16 @@ def check_packages() -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; an InputError is one line on standard error and exit code 2."""
+    """Run the command; what the user can mend is one line on standard error and exit code 2."""
     try:
         check_packages()
         chosen = parser().parse_args(arguments)
         return chosen.call(chosen)
-    except InputError as error:
+    except (InputError, FloatingPointError) as error:
         print(f"faceseed: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # a full disk, a folder that is not ours
+        print(f"faceseed: {error.filename}: {error.strerror}; make room or rights there, or choose another place", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nfaceseed: stopped; finished epochs are kept, go on with --resume", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -59,15 +60,16 @@ def evaluate(run: Run, data: str, json_to: str | None = None, skip_bad: bool = F
     """
     if run.settings.model == "sine":
         raise InputError(f"{run.folder}: a sine has no faces to be evaluated on; look at its sine.png")
-    if json_to not in (None, "-") and not Path(json_to).absolute().parent.is_dir():
-        raise InputError(f"{json_to}: its folder does not exist; make it, or give another --json")
+    if json_to not in (None, "-") and (Path(json_to).is_dir() or not Path(json_to).absolute().parent.is_dir()):
+        raise InputError(f"{json_to}: expected a file in a folder that exists; make the folder, or give another --json")
     results, floor = {}, {}
-    for name, faces in subsets(run, data, skip_bad).items():
-        images, points = view(faces, np.arange(len(faces)), "original", None)
-        results[name] = score(run, predict(run.model, images), points)
-        guess = np.repeat(run.mean_shape[None], len(points), 0)
-        floor[name] = score(run, guess if run.settings.model == "corefan" else part_boxes(guess).reshape(-1, 16), points)
-    print(table(run, results, floor), file=sys.stderr if json_to == "-" else sys.stdout)
+    with redirect_stdout(sys.stderr if json_to == "-" else sys.stdout):  # with "-" standard output is for the numbers alone
+        for name, faces in subsets(run, data, skip_bad).items():
+            images, points = view(faces, np.arange(len(faces)), "original", None)
+            results[name] = score(run, predict(run.model, images), points)
+            guess = np.repeat(run.mean_shape[None], len(points), 0)
+            floor[name] = score(run, guess if run.settings.model == "corefan" else part_boxes(guess).reshape(-1, 16), points)
+        print(table(run, results, floor))
     if json_to == "-":
         print(json.dumps(results))
     elif json_to:

@@ -33,18 +33,25 @@ class Boxes:
 
     def of(self, path: Path, gray: np.ndarray) -> tuple[np.ndarray, str]:
         """Boxes (K, 4) of a photo, largest first, and their kind. Raises InputError where there is no face."""
-        if self.box is not None:
-            return self.box[None], self.kind
-        if self.rows is None:
+        if self.box is None and self.rows is None:
             found = haar(gray)
             if not len(found):
                 raise InputError(f"{path}: the detector found no face; mark it with --box x0,y0,x1,y1")
             return found, "haar"
-        names = ("/".join(path.with_suffix("").parts[-k:]) for k in range(len(path.parts), 0, -1))
+        box, (height, width) = self.given(path), gray.shape
+        if box[0] >= width or box[1] >= height or box[2] <= 0 or box[3] <= 0:
+            raise InputError(f"{path}: the box {box.tolist()} lies outside its {width} x {height} pixels; give x0,y0,x1,y1 on this photo")
+        return box[None], self.kind
+
+    def given(self, path: Path) -> np.ndarray:
+        """The box (4,) that the user gives for a photo, in a file by its name with or without folders and suffix."""
+        if self.rows is None:
+            return self.box
+        names = ("/".join(name.parts[-k:]) for k in range(len(path.parts), 0, -1) for name in (path.with_suffix(""), path))
         row = next((self.rows[name] for name in names if name in self.rows), None)
         if row is None or not np.isfinite(row.box).all():
             raise InputError(f"{path}: {self.file} has no box for it; add a line, or give --box x0,y0,x1,y1")
-        return row.box[None], self.kind
+        return row.box
 
 
 def predict_photos(run: Run, paths: list[Path], folder: Path, boxes: Boxes, skip_bad: bool = False) -> int:
@@ -74,7 +81,10 @@ def predict_photos(run: Run, paths: list[Path], folder: Path, boxes: Boxes, skip
         raise InputError(f"none of the {len(paths)} photos could be used; the lines above say why")
     if (folder / RECORD).exists():
         raise InputError(f"{folder / RECORD}: exists already; choose another --out, or remove it")
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
     for file, content in (files | {folder / RECORD: (json.dumps(record, indent=1) + "\n").encode()}).items():
         file.write_bytes(content)
     print(f"{sum(len(entry['faces']) for entry in record)} faces in {len(record)} photos; pictures and {RECORD} in {folder}")

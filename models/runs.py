@@ -13,10 +13,11 @@ from models.faces import draw, ibug, metrics
 from models.faces.augment import view
 from models.faces.boxes import part_boxes
 from models.faces.crops import Faces, split
-from models.settings import Settings, as_record, update
+from models.faces.landmarks import COUNT
+from models.settings import Settings, as_record, check, update
 from models.tasks import BoxTask, FaceTask, LandmarkTask, SineTask, model_for, predict
 from nn import Adam, InputError, Layer, StepDecay, checkpoint
-from nn.training import BEST, Trainer, read_metrics
+from nn.training import BEST, LAST, Trainer, read_metrics
 
 CONFIG, TRAINED_ON = "config.json", "trained_on.json"
 SHEET = 18  # faces on the validation sheet
@@ -40,6 +41,8 @@ def train(settings: Settings, folder: Path, resume: bool = False, skip_bad: bool
     """
     if not resume and folder.exists():
         raise InputError(f"{folder}: exists already; choose another --out, go on with --resume, or remove it")
+    if resume and not (folder / LAST).exists():
+        raise InputError(f"{folder}: no {LAST}, so no epoch to go on from; remove the folder and train without --resume")
     if settings.model == "sine":
         task: SineTask | FaceTask = SineTask(settings)
         faces = None
@@ -50,7 +53,7 @@ def train(settings: Settings, folder: Path, resume: bool = False, skip_bad: bool
     schedule = StepDecay(settings.optim.lr, settings.optim.decay, settings.optim.every)
     trainer = Trainer(task, optimizer, schedule, folder, {"settings": as_record(settings), "version": version("faceseed")})
     if resume:
-        trainer.resume()
+        go_on(trainer)
     else:
         begin(folder, settings, faces)
     weights = sum(parameter.value.size for parameter in task.model.parameters().values())
@@ -75,7 +78,10 @@ def training_faces(settings: Settings, skip_bad: bool = False) -> tuple[Faces, F
         return faces[: settings.drawn], faces[settings.drawn :]
     faces = ibug.load(settings.data, ("train", "other"), skip_bad)
     official = np.array(faces.subsets) == "train"
-    train, validation = split(faces[official] if official.any() else faces, settings.validation, settings.seed)
+    try:
+        train, validation = split(faces[official] if official.any() else faces, settings.validation, settings.seed)
+    except InputError as error:
+        raise InputError(f"{settings.data}: {error}") from None
     skipped = f", {faces.skipped} skipped" if faces.skipped else ""
     print(f"{settings.data}: {len(train)} faces to train on, {len(validation)} to validate{skipped}", flush=True)
     return train, validation
@@ -100,13 +106,23 @@ def begin(folder: Path, settings: Settings, faces: Faces | None) -> None:
         (folder / TRAINED_ON).write_text(json.dumps(record) + "\n")
 
 
+def go_on(trainer: Trainer) -> None:
+    """Take up an interrupted training. Raises InputError where its last checkpoint belongs to another model."""
+    try:
+        trainer.resume()
+    except InputError:
+        raise
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{trainer.folder / LAST}: does not go with its {CONFIG} ({error}); train anew in another --out") from None
+
+
 def read_settings(folder: Path) -> Settings:
     """The settings of a run. Raises InputError where the folder holds none."""
     try:
-        return update(Settings(), json.loads((folder / CONFIG).read_text()), "")
-    except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
+        return check(update(Settings(), json.loads((folder / CONFIG).read_text()), ""))
+    except InputError as error:
+        raise InputError(f"{folder / CONFIG}: {error}; mend it, or train anew") from None
+    except (OSError, ValueError, AttributeError):
         raise InputError(f"{folder}: not a run folder (no readable {CONFIG}); give a folder that `faceseed train` made") from None
 
 
@@ -119,9 +135,10 @@ def open_run(folder: Path) -> Run:
         return Run(folder, settings, model, set(), np.empty(0))
     try:
         record = json.loads((folder / TRAINED_ON).read_text())
-    except (OSError, ValueError):
+        photos, mean_shape = set(record["photos"]), np.array(record["mean_shape"], np.float32).reshape(COUNT, 2)
+    except (OSError, ValueError, TypeError, KeyError):
         raise InputError(f"{folder / TRAINED_ON}: missing or damaged; it says which photos not to test on: train anew") from None
-    return Run(folder, settings, model, set(record["photos"]), np.array(record["mean_shape"], np.float32))
+    return Run(folder, settings, model, photos, mean_shape)
 
 
 def load_best(model: Layer, folder: Path) -> None:

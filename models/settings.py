@@ -2,13 +2,29 @@
 
 import tomllib
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from math import inf
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from models.faces.augment import KINDS, Augmentation
+from models.faces.sequences import READOUTS
 from nn.errors import InputError
 
 MODELS = ("sine", "cfpd", "corefan")
+CHOICES = {
+    "model": MODELS,
+    "set": KINDS,
+    "net.feed": ("constant", "window"),
+    "net.injection": ("every", "first"),
+    "net.readout": READOUTS,
+    "net.seeding": ("free", "window"),
+}
+RANGES = {  # from, and below
+    **dict.fromkeys(("epochs", "batch", "patience", "views", "drawn", "net.width", "net.units", "optim.every"), (1, inf)),
+    **dict.fromkeys(("seed", "optim.lr", "optim.decay", "augment.angle", "augment.scale", "augment.shift", "augment.copies"), (0, inf)),
+    **dict.fromkeys(("validation", "net.dropout"), (0, 1)),
+}
 
 
 @dataclass
@@ -62,19 +78,19 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "cfpd": {
         "paper": {"epochs": 61, "views": 6, "optim": {"lr": 0.01, "decay": 0.4, "every": 10}, "augment": {"copies": 4}},
         "small": {
-            "epochs": 30,
+            "epochs": 25,
             "batch": 32,
             "views": 1,
             "patience": 8,
             "net": {"width": 16, "dropout": 0.0},
-            "optim": {"lr": 0.01, "decay": 0.4, "every": 6},
+            "optim": {"lr": 0.01, "decay": 0.4, "every": 5},
             "augment": {"copies": 4, "shift": 4.0},
         },
     },
     "corefan": {
         "paper": {},
         "small": {
-            "epochs": 30,
+            "epochs": 26,
             "batch": 32,
             "views": 1,
             "patience": 8,
@@ -101,18 +117,21 @@ def settings_for(model: str, preset: str, data: str, file: Path | None = None, c
             update(settings, tomllib.loads(change), "")
         except tomllib.TOMLDecodeError:
             raise InputError(f'--set {change}: expected name=value, for instance optim.lr=0.003 or net.readout="newest"') from None
+    if settings.model != model:
+        raise InputError(f"the settings say model {settings.model!r}, the command says {model}; leave the model out of the settings")
     return check(settings)
 
 
 def check(settings: Settings) -> Settings:
     """Raise InputError where a value makes no sense."""
-    if settings.set not in KINDS:
-        raise InputError(f"unknown training set {settings.set!r}: choose one of {', '.join(KINDS)}")
-    for name in ("epochs", "batch", "patience", "views", "drawn"):
-        if getattr(settings, name) < 1:
-            raise InputError(f"{name} should be 1 or more, got {getattr(settings, name)}")
-    if not 0 < settings.validation < 1:
-        raise InputError(f"validation should lie between 0 and 1, got {settings.validation}")
+    for name, known in CHOICES.items():
+        if (value := attrgetter(name)(settings)) not in known:
+            raise InputError(f"unknown {name} {value!r}: choose one of {', '.join(known)}")
+    for name, (low, high) in RANGES.items():
+        if not low <= (value := attrgetter(name)(settings)) < high:
+            raise InputError(f"{name} should be {low} or more{f' and below {high}' if high < inf else ''}, got {value}")
+    if settings.net.readout == "point" and (settings.net.feed, settings.net.seeding) != ("constant", "free"):
+        raise InputError('net.readout "point" draws no windows: it goes with net.feed "constant" and net.seeding "free"')
     return settings
 
 
