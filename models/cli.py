@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     predict.add_argument("--out", type=Path, default=Path("predictions"), metavar="FOLDER")
     where = predict.add_mutually_exclusive_group()
     where.add_argument("--box", metavar="X0,Y0,X1,Y1", help="the face box, in pixels, of every image; else OpenCV's Haar cascade looks")
-    where.add_argument("--boxes", type=Path, metavar="FILE", help="CSV with image,x0,y0,x1,y1,fold,photo; the last two may be empty")
+    where.add_argument("--boxes", type=Path, metavar="FILE", help="CSV with a header and image,x0,y0,x1,y1")
     predict.add_argument("--box-kind", choices=["tight", "300w", "haar"], default="tight", help="what the given boxes enclose")
     predict.add_argument("--skip-bad", action="store_true", help="leave out images that cannot be used, and count them")
     predict.set_defaults(call=run_predict)
@@ -82,6 +82,8 @@ def run_train(arguments: argparse.Namespace) -> int:
         settings.data = arguments.data or settings.data
         check(settings)
     else:
+        if arguments.model == "sine" and arguments.data:
+            raise InputError("a sine learns from waves that it makes itself; leave --data out")
         changes = [text if "=" in text else f'set="{text}"' for text in arguments.set]
         changes += [f"{name}={value}" for name in ("epochs", "batch", "seed") if (value := getattr(arguments, name)) is not None]
         settings = settings_for(arguments.model, arguments.preset, arguments.data, arguments.config, changes)

@@ -45,10 +45,11 @@ class Boxes:
 
     def given(self, path: Path) -> np.ndarray:
         """The box (4,) that the user gives for a photo, in a file by its name with or without folders and suffix."""
-        if self.rows is None:
+        if self.box is not None:
             return self.box
+        rows = self.rows or {}
         names = ("/".join(name.parts[-k:]) for k in range(len(path.parts), 0, -1) for name in (path.with_suffix(""), path))
-        row = next((self.rows[name] for name in names if name in self.rows), None)
+        row = next((rows[name] for name in names if name in rows), None)
         if row is None or not np.isfinite(row.box).all():
             raise InputError(f"{path}: {self.file} has no box for it; add a line, or give --box x0,y0,x1,y1")
         return row.box

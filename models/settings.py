@@ -111,7 +111,10 @@ def settings_for(model: str, preset: str, data: str, file: Path | None = None, c
     if not data and model != "sine":
         update(settings, DRAWN.get(preset, {}), "")
     if file is not None:
-        update(settings, read_toml(file), "")
+        try:
+            update(settings, read_toml(file), "")
+        except InputError as error:
+            raise InputError(f"{file}: {error}") from None
     for change in changes or []:
         try:
             update(settings, tomllib.loads(change), "")
@@ -157,7 +160,7 @@ def read_toml(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise InputError(f"{file}: not a TOML file that can be read ({error})".splitlines()[0]) from None
+        raise InputError(f"not a TOML file that can be read ({error})".splitlines()[0]) from None
 
 
 def as_record(settings: Settings) -> dict[str, Any]:

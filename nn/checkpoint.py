@@ -33,14 +33,14 @@ def save(path: Path, arrays: dict[str, np.ndarray], record: dict[str, Any]) -> N
 def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read a checkpoint back: (arrays, record). Raises InputError where the file is missing, cut short, damaged or of another kind."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:  # NumPy leaves open what it cannot read
             arrays = {name: file[name] for name in file.files}  # reading to the end checks every array's CRC
         return arrays, json.loads(arrays.pop(RECORD).tobytes())
     except FileNotFoundError:
         raise InputError(f"{path}: no such checkpoint; give the folder of a run that `faceseed train` made") from None
-    except (OSError, EOFError, ValueError, KeyError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: not a whole checkpoint ({reason}); use the run's other .npz file, or train anew") from None
+        raise InputError(f"{path}: not a whole checkpoint ({reason}); train anew, or bring a whole copy of it") from None
 
 
 def prefixed(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

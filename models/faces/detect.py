@@ -20,19 +20,19 @@ from nn.errors import InputError
 # Across, the medians are 0.005 and less; a mirrored face makes them 0, and so they stand.
 BELOW_AND_SIZE = {"haar": (0.117, 0.871), "300w": (-0.036, 1.007), "tight": (-0.037, 1.0)}
 
-COLUMNS = ("image", "x0", "y0", "x1", "y1", "fold", "photo")
+COLUMNS = ("image", "x0", "y0", "x1", "y1")  # and fold, photo, which may be missing
 
 
 class BoxRow(NamedTuple):
     """A line of boxes.csv."""
 
     box: np.ndarray  # x0, y0, x1, y1; nan where the detector found nothing
-    fold: str
-    photo: str
+    fold: str  # train, val or empty
+    photo: str  # whose crop it is, or empty
 
 
 def read_boxes(path: str | Path) -> dict[str, BoxRow]:
-    """Lines of a boxes.csv (image,x0,y0,x1,y1,fold,photo) by image name; raises InputError where it is something else."""
+    """Lines of a boxes.csv (image,x0,y0,x1,y1 and perhaps fold,photo) by image name; raises InputError where it is something else."""
     boxes = {}
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
@@ -50,7 +50,7 @@ def _rows(file: Iterable[str]) -> Iterator[list[str]]:
     if missing := set(COLUMNS) - set(reader.fieldnames or ()):
         raise ValueError(f"no column {', '.join(sorted(missing))}")
     for row in reader:
-        values = [row[column] for column in COLUMNS]
+        values = [row.get(column, "") for column in (*COLUMNS, "fold", "photo")]
         if None in values:
             raise ValueError(f"a short line {reader.line_num}")
         yield values

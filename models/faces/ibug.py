@@ -123,7 +123,7 @@ def find(folder: str | Path) -> list[Entry]:
             images.get(stem),
             pts.get(stem),
             _subset(stem),
-            rows[stem].photo if stem in rows else _photo(stem),
+            (rows[stem].photo if stem in rows else "") or _photo(stem),
             rows[stem].fold if stem in rows else "",
         )
         for stem in sorted(images | pts)
@@ -190,13 +190,13 @@ def load(
 
 def _read_face(entry: Entry, image: Path, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """One annotated face as crop (256, 256) and landmarks (68, 2) in crop pixels."""
-    size = face_size(points)
-    if size == 0:
+    if face_size(points) == 0:
         raise InputError(f"{entry.pts}: expected a face, found 68 points in one place; mend or remove it, or pass --skip-bad")
     gray = read_gray(image)
     height, width = gray.shape
     x0, y0, x1, y1 = tight_box(points)
-    if min(x0, y0) < -size or x1 > width - 1 + size or y1 > height - 1 + size:
+    room = face_size(np.sort(points, axis=0)[4:-4])  # a stray landmark must not make the face larger by which it is judged
+    if min(x0, y0) < -room or x1 > width - 1 + room or y1 > height - 1 + room:
         raise InputError(
             f"{entry.pts}: expected landmarks on the {width} x {height} image, found x {x0:.0f} to {x1:.0f}, y {y0:.0f} to {y1:.0f}; "
             "does it belong to another image? Mend or remove it, or pass --skip-bad"

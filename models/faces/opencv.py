@@ -25,6 +25,7 @@ def _opencv() -> ModuleType:
             f"OpenCV cannot be imported ({error}): run `pip install 'opencv-python-headless<5'`, "
             "or on Debian `apt-get install libgl1 libglib2.0-0`"
         ) from error
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # what is wrong with a file, our own line says
     return cv2
 
 

@@ -72,13 +72,20 @@ def test_boxes_csv(tmp_path):
     assert boxes["afw/1_1"][1:] == ("val", "p") and boxes["c d"].photo == "a, b" and np.isnan(boxes["c d"].box).all()
 
 
+def test_boxes_without_fold_and_photo(tmp_path):
+    (tmp_path / "mine.csv").write_text("image,x0,y0,x1,y1\nme,1,2,3,4\n")
+    row = read_boxes(tmp_path / "mine.csv")["me"]
+    np.testing.assert_array_equal(row.box, [1, 2, 3, 4])
+    assert row[1:] == ("", "")
+
+
 HEADER = "image,x0,y0,x1,y1,fold,photo\n"
 
 
 @pytest.mark.parametrize(
     "text, found",
     [
-        ("", "no column fold, image, photo, x0, x1, y0, y1"),
+        ("", "no column image, x0, x1, y0, y1"),
         ("image,x0,y0,x1,fold,photo\na,1,2,3,val,p\n", "no column y1"),
         (HEADER + "a,1,2,3,4,val,p\nb,1,2", "a short line 3"),
         (HEADER + "a,1,two,3,4,val,p\n", "could not convert string to float: 'two'"),
@@ -88,7 +95,7 @@ HEADER = "image,x0,y0,x1,y1,fold,photo\n"
 def test_another_csv_is_refused_in_one_line(tmp_path, text, found):
     path = tmp_path / "boxes.csv"
     path.write_text(text)
-    with pytest.raises(InputError, match=rf"boxes\.csv: expected lines of image,x0,y0,x1,y1,fold,photo, found .*({found})") as caught:
+    with pytest.raises(InputError, match=rf"boxes\.csv: expected lines of image,x0,y0,x1,y1, found .*({found})") as caught:
         read_boxes(path)
     assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="cannot be read"):

@@ -1,0 +1,428 @@
+"""`faceseed train`, `evaluate` and `predict`, from options to files."""
+
+import csv
+import json
+import re
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from models.cli import main
+from models.evaluate import PAPER_CFPD, PAPER_COREFAN
+from models.faces.augment import view
+from models.faces.detect import haar
+from models.faces.ibug import load, read_pts
+from models.runs import open_run, training_faces
+from models.settings import PRESETS, Settings, settings_for
+from models.tasks import predict
+from nn import checkpoint
+from nn.training import read_metrics
+
+LANDMARK_KEYS = ["n", "nme_interocular_percent", "nme_interpupil_percent", "auc_008_percent", "failure_percent"]
+BOX_KEYS = ["n", "box_mse_px2", "box_iou"]
+
+
+def picture(path):
+    """A PNG that a reader can look at: some hundred pixels a side, and something on it."""
+    assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    image = cv2.imread(str(path))
+    assert min(image.shape[:2]) >= 200 and max(image.shape[:2]) <= 4000
+    assert image.std() > 5
+    return image
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+# ---- train ----
+
+
+def test_train_on_drawn_faces(faceseed, small, tmp_path):
+    """The first command of a new user, made small; nothing is downloaded, nothing but the run folder is written."""
+    code, out, err = faceseed("train", "corefan", *small, "--set", "drawn=8", "--epochs", 2)
+    assert (code, err) == (0, "")
+    assert names(tmp_path) == ["runs"] and names(tmp_path / "runs") == ["corefan"]
+    run = tmp_path / "runs" / "corefan"
+    assert names(run) == ["best.npz", "ced.png", "config.json", "faces.png", "last.npz", "loss.png", "metrics.jsonl", "trained_on.json"]
+    for name in ("ced.png", "faces.png", "loss.png"):
+        picture(run / name)
+    assert "drawing 9 faces" in out and "8 images an epoch" in out
+    assert re.search(r"^epoch 1/2  loss .* nme_interocular_percent .* images_per_second ", out, re.M)
+    assert re.search(r"^epoch 2/2 ", out, re.M)
+    assert re.search(r"^done in \d+\.\d minutes; best epoch [12]: nme_interocular_percent \d+", out, re.M)
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "pictures"),
+    [
+        ("sine", "mse", ["loss.png", "sine.png"]),
+        ("cfpd", "box_mse_px2", ["faces.png", "loss.png"]),
+        ("corefan", "nme_interocular_percent", ["ced.png", "faces.png", "loss.png"]),
+    ],
+)
+def test_what_a_run_folder_holds(model, error, pictures, runs):
+    run = getattr(runs, model)
+    data = [] if model == "sine" else ["trained_on.json"]
+    assert names(run) == sorted(["best.npz", "config.json", "last.npz", "metrics.jsonl", *data, *pictures])
+    (row,) = (json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines())
+    assert list(row) == ["epoch", "loss", error, "lr", "images_per_second", "seconds"]
+    assert row["epoch"] == 1 and all(np.isfinite(value) and value > 0 for value in row.values())
+    config = json.loads((run / "config.json").read_text())
+    assert (config["model"], config["preset"], config["epochs"], config["batch"], config["net"]["width"]) == (model, "small", 1, 4, 2)
+    assert row["lr"] == config["optim"]["lr"] == PRESETS[model]["small"]["optim"]["lr"]
+    for name in pictures:
+        picture(run / name)
+    for name in ("best.npz", "last.npz"):
+        _, record = checkpoint.load(run / name)
+        assert record["settings"] == config and record["epoch"] == 1
+
+
+def test_training_photos_are_the_official_ones_split_by_photo(album, runs):
+    """Of 8 faces on 6 photos one photo is held out; faces of one photo stay together; test folders are never trained on."""
+    faces, validation = training_faces(settings_for("corefan", "small", str(album)))
+    assert len(faces) + len(validation) == 8
+    assert set(faces.subsets) == set(validation.subsets) == {"train"}
+    assert not set(faces.photos) & set(validation.photos)
+    record = json.loads((runs.corefan / "trained_on.json").read_text())
+    assert record["photos"] == sorted(set(faces.photos))
+    _, points = view(faces, np.arange(len(faces)), "original", None)
+    np.testing.assert_allclose(record["mean_shape"], points.mean(0), atol=6e-4)
+
+
+@pytest.mark.parametrize("fraction", [0.2, 0.5, 0.9])
+def test_two_faces_of_a_photo_are_never_parted(fraction, album):
+    for seed in range(8):
+        settings = settings_for("cfpd", "small", str(album), None, [f"seed={seed}", f"validation={fraction}"])
+        train, validation = training_faces(settings)
+        assert len(train) + len(validation) == 8
+        assert not set(train.photos) & set(validation.photos)
+
+
+def test_folders_without_the_official_names_are_trained_on_whole(faceseed, small, make_album, tmp_path):
+    make_album(tmp_path / "mine", ["a.png", "b.png", "deeper/c.jpg", "deeper/d.jpg", "e.png"])
+    code, out, _ = faceseed("train", "cfpd", *small, "--data", "mine", "--out", "run")
+    assert code == 0
+    assert "mine: 4 faces to train on, 1 to validate" in out
+
+
+def test_resume_goes_on(faceseed, small, album, tmp_path):
+    """Two epochs at once, and one and one more, end in the same weights."""
+    common = ["train", "cfpd", *small, "--data", album, "--set", "net.dropout=0.3"]
+    assert faceseed(*common, "--epochs", 2, "--out", "whole")[0] == 0
+    assert faceseed(*common, "--out", "parts")[0] == 0
+    code, out, _ = faceseed("train", "cfpd", "--resume", "--epochs", 2, "--out", "parts")
+    assert code == 0
+    assert "epoch 2/2" in out and "epoch 1/" not in out
+    whole, parts = (checkpoint.load(tmp_path / name / "last.npz")[0] for name in ("whole", "parts"))
+    for name in whole:
+        np.testing.assert_array_equal(whole[name], parts[name])
+    assert [row["epoch"] for row in read_metrics(tmp_path / "parts")] == [1, 2]
+    assert names(tmp_path / "whole") == names(tmp_path / "parts")
+
+
+def test_resume_of_a_finished_run_changes_no_number(faceseed, runs, tmp_path):
+    shutil.copytree(runs.sine, tmp_path / "sine")
+    before = {name: (tmp_path / "sine" / name).read_bytes() for name in ("last.npz", "best.npz", "metrics.jsonl", "config.json")}
+    assert faceseed("train", "sine", "--resume", "--out", "sine")[0] == 0
+    assert {name: (tmp_path / "sine" / name).read_bytes() for name in before} == before
+
+
+def test_the_same_seed_gives_the_same_run(faceseed, small, tmp_path):
+    for out, seed in (("one", 3), ("two", 3), ("other", 4)):
+        assert faceseed("train", "sine", *small, "--batch", 500, "--seed", seed, "--out", out)[0] == 0
+    one, two, other = (checkpoint.load(tmp_path / name / "best.npz")[0] for name in ("one", "two", "other"))
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+    assert not any(np.array_equal(one[name], other[name]) for name in one if name.endswith("weight"))
+
+
+# ---- settings ----
+
+
+def test_defaults_are_the_papers():
+    settings = settings_for("corefan", "paper", "data")
+    assert settings == Settings(data="data")
+    assert (settings.net.width, settings.net.units, settings.batch, settings.set, settings.views) == (64, 512, 64, "augmented", 15 + 2)
+    assert (settings.optim.lr, settings.optim.decay, settings.optim.every) == (0.001, 0.5, 20)
+    settings = settings_for("cfpd", "paper", "data")
+    assert (settings.net.width, settings.batch, settings.epochs, settings.views) == (64, 64, 61, 4 + 2)
+    assert (settings.optim.lr, settings.optim.decay, settings.optim.every, settings.net.dropout) == (0.01, 0.4, 10, 0.5)
+
+
+def test_a_file_overrules_the_preset_and_the_command_line_the_file(faceseed, tmp_path):
+    (tmp_path / "mine.toml").write_text(
+        'set = "normalised"\nepochs = 3\nbatch = 500\nseed = 8\n[net]\nunits = 5\n[optim]\nlr = 1\n[augment]\nmirror = false\n'
+    )
+    code, *_ = faceseed(
+        "train", "sine", "--config", "mine.toml", "--epochs", 1, "--set", "optim.lr=0.5", "--set", "original", "--out", "run"
+    )
+    assert code == 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (config["set"], config["epochs"], config["batch"], config["seed"]) == ("original", 1, 500, 8)
+    assert (config["net"]["units"], config["optim"]["lr"], config["augment"]["mirror"]) == (5, 0.5, False)
+    assert config["optim"]["every"] == PRESETS["sine"]["small"]["optim"]["every"]
+    assert checkpoint.load(tmp_path / "run" / "best.npz")[0]["model/lstm.weight"].shape == (4 * 5, 5 + 1)
+
+
+@pytest.mark.parametrize("kind", ["original", "normalised", "augmented"])
+def test_set_names_the_training_set(kind, faceseed, small, album, tmp_path):
+    assert faceseed("train", "cfpd", *small, "--set", kind, "--set", "views=2", "--data", album, "--out", "run")[0] == 0
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["set"] == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "of"),
+    [
+        ("feed", "window", lambda model: model.feed),
+        ("injection", "first", lambda model: model.lstm.injection),
+        ("readout", "point", lambda model: "point" if model.lstm.steps == (17, 10, 12, 9, 20) else "mean"),
+        ("seeding", "window", lambda model: model.seeding),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_readings_of_the_paper_are_settings(name, value, of, runs, faceseed, small, album, tmp_path):
+    assert faceseed("train", "corefan", *small, "--set", f'net.{name}="{value}"', "--data", album, "--out", "run")[0] == 0
+    assert of(open_run(tmp_path / "run").model) == value != of(open_run(runs.corefan).model)
+
+
+# ---- evaluate ----
+
+
+@pytest.fixture(scope="module")
+def answers(runs, album, tmp_path_factory):
+    """What `evaluate --json FILE` writes about both runs."""
+    folder = tmp_path_factory.mktemp("answers")
+    for model in ("corefan", "cfpd"):
+        assert main(["evaluate", str(getattr(runs, model)), "--data", str(album), "--json", str(folder / f"{model}.json")]) == 0
+    return {model: json.loads((folder / f"{model}.json").read_text()) for model in ("corefan", "cfpd")}
+
+
+@pytest.mark.parametrize(("model", "keys"), [("corefan", LANDMARK_KEYS), ("cfpd", BOX_KEYS)])
+def test_evaluate_json(model, keys, answers, runs):
+    result = answers[model]
+    assert list(result) == ["val", "common", "challenging", "full", "private"]
+    assert all(list(row) == keys for row in result.values())
+    trained = json.loads((runs.corefan / "trained_on.json").read_text())["photos"]
+    faces_of = {"afw:11": 2, "afw:12": 2}
+    assert {name: row["n"] for name, row in result.items()} == {
+        "val": 8 - sum(faces_of.get(photo, 1) for photo in trained),
+        "common": 3,
+        "challenging": 2,
+        "full": 5,
+        "private": 1,
+    }
+    for key in keys[1:]:  # all are means over faces
+        assert result["full"][key] == pytest.approx((3 * result["common"][key] + 2 * result["challenging"][key]) / 5, rel=1e-6)
+
+
+def test_evaluate_measures_what_it_says(answers, runs, album):
+    """The common set once more, by the definitions."""
+    faces = load(album, ("common",))
+    images, true = view(faces, np.arange(len(faces)), "original", None)
+    found = predict(open_run(runs.corefan).model, images).astype(np.float64)
+    distance = np.linalg.norm(found - true, axis=2).mean(1)
+    corners = np.linalg.norm(true[:, 36] - true[:, 45], axis=1)
+    pupils = np.linalg.norm(true[:, 36:42].mean(1) - true[:, 42:48].mean(1), axis=1)
+    row = answers["corefan"]["common"]
+    assert row["nme_interocular_percent"] == pytest.approx(100 * (distance / corners).mean(), rel=1e-4)
+    assert row["nme_interpupil_percent"] == pytest.approx(100 * (distance / pupils).mean(), rel=1e-4)
+    assert row["failure_percent"] == pytest.approx(100 * (distance / corners >= 0.08).mean())
+
+
+@pytest.mark.parametrize("model", ["corefan", "cfpd"])
+def test_json_alone_on_standard_output(model, answers, runs, album, faceseed):
+    code, out, err = faceseed("evaluate", getattr(runs, model), "--data", album, "--json", "-")
+    assert code == 0
+    assert json.loads(out) == answers[model]
+    assert "the paper" in err and "mean shape" in err
+
+
+@pytest.mark.parametrize(("model", "paper"), [("corefan", PAPER_COREFAN), ("cfpd", PAPER_CFPD)])
+def test_rows_beside_the_papers(model, paper, answers, runs, album, faceseed):
+    code, out, err = faceseed("evaluate", getattr(runs, model), "--data", album)
+    assert (code, err) == (0, "")
+    table, subset = {}, ""
+    for line in out.splitlines()[1:]:
+        subset = line[:12].strip() or subset
+        table[subset, line[12:24].strip()] = line[24:].split()
+    for subset, result in answers[model].items():
+        count, *numbers = result.values()
+        assert table.pop((subset, "ours")) == [str(count), *(f"{number:.3f}" for number in numbers)]
+        assert len(table.pop((subset, "mean shape"))) == len(numbers)
+        if printed := paper.get((subset, "augmented")):
+            assert table.pop((subset, "the paper")) == ["-" if number is None else f"{number:.3f}" for number in printed]
+    assert not table
+
+
+def test_the_papers_numbers():
+    """Tables 2, 5, 6 and 7, each once by hand."""
+    assert PAPER_COREFAN["common", "augmented"] == (3.51, 4.87, 56.10, 0.18)
+    assert PAPER_COREFAN["full", "augmented"][:2] == (4.07, 5.72)
+    assert PAPER_COREFAN["private", "original"] == (5.84, None, 32.61, 13.5)
+    assert PAPER_CFPD["challenging", "augmented"][0] == 3.328
+
+
+def test_evaluate_on_drawn_faces_needs_no_data(faceseed, small, tmp_path):
+    assert faceseed("train", "corefan", *small, "--set", "drawn=4", "--out", "run")[0] == 0
+    code, out, _ = faceseed("evaluate", "run", "--json", "-")
+    assert code == 0
+    assert {name: (list(row), row["n"]) for name, row in json.loads(out).items()} == {"drawn": (LANDMARK_KEYS, 1)}
+    (row,) = read_metrics(tmp_path / "run")
+    assert json.loads(out)["drawn"]["nme_interocular_percent"] == pytest.approx(row["nme_interocular_percent"], rel=1e-5)
+
+
+# ---- predict ----
+
+
+def scene(faces, which, x, y):
+    """A gray photo of 420 x 400 px with a face whose crop begins at (x, y), and the tight box of its landmarks."""
+    photo = np.full((400, 420), 90, np.uint8)
+    photo[y : y + 256, x : x + 256] = faces.images[which]
+    points = faces.landmarks[which] + (x, y)
+    return photo, (*points.min(0), *points.max(0))
+
+
+@pytest.fixture
+def photos(faces, tmp_path):
+    """a.png, and b.png with everything 10 px to the right and 20 px down; their boxes."""
+    boxes = {}
+    for name, x, y in (("a", 50, 40), ("b", 60, 60)):
+        photo, boxes[name] = scene(faces, 0, x, y)
+        cv2.imwrite(str(tmp_path / f"{name}.png"), photo)
+    return boxes
+
+
+def option(box):
+    return ",".join(f"{number:.2f}" for number in box)
+
+
+def faces_of(path):
+    return [(entry["image"], [np.array(face["landmarks"]) for face in entry["faces"]]) for entry in json.loads(path.read_text())]
+
+
+def test_predict_in_a_box(faceseed, runs, photos, tmp_path):
+    """The answer is in pixels of the photo: it moves with the face."""
+    for name in "ab":
+        code, out, err = faceseed("predict", runs.corefan, f"{name}.png", "--box", option(photos[name]), "--out", f"out{name}")
+        assert (code, err) == (0, "")
+        assert out == f"1 faces in 1 photos; pictures and predictions.json in out{name}\n"
+        assert names(tmp_path / f"out{name}") == sorted([f"{name}.png", f"{name}.pts", "predictions.json"])
+    answers = {}
+    for name in "ab":
+        ((image, (points,)),) = faces_of(tmp_path / f"out{name}" / "predictions.json")
+        assert image == f"{name}.png" and points.shape == (68, 2)
+        np.testing.assert_allclose(read_pts(tmp_path / f"out{name}" / f"{name}.pts"), points, atol=0.0056)
+        answers[name] = points
+    np.testing.assert_allclose(answers["b"] - answers["a"], np.tile([10, 20], (68, 1)), atol=0.05)
+    drawn, photo = (cv2.imread(str(path)) for path in (tmp_path / "outa" / "a.png", tmp_path / "a.png"))
+    assert drawn.shape == photo.shape
+    changed = np.argwhere((drawn != photo).any(2))[:, ::-1]  # x, y of what was drawn on the photo
+    x, y = np.clip(answers["a"].T, 0, [[419], [399]])
+    assert np.abs(changed.min(0) - (x.min(), y.min())).max() < 8 and np.abs(changed.max(0) - (x.max(), y.max())).max() < 8
+
+
+@pytest.mark.parametrize("kind", ["tight", "300w", "haar"])
+@pytest.mark.parametrize("box", [(100, 80, 180, 170), (60, 100, 310, 330), (-40, -30, 160, 150)])
+def test_what_the_model_sees_lies_where_predict_says(box, kind, faceseed, runs, tmp_path, monkeypatch):
+    """For a model that points at the centre of the light: the answer is where the light is in the photo, whatever the box."""
+
+    def light(_, images):
+        weight = images[..., 0] - images.min()  # (N, 112, 112)
+        centre = [(weight.sum(axis) * np.arange(112)).sum(1) / weight.sum((1, 2)) for axis in (1, 2)]
+        return np.repeat(np.stack(centre, axis=1)[:, None], 68, axis=1)
+
+    monkeypatch.setattr("models.predict.predict", light)
+    y, x = np.mgrid[:400, :420]
+    photo = 250 * np.exp(-((x - 131.4) ** 2 + (y - 118.8) ** 2) / (2 * 4**2))
+    cv2.imwrite(str(tmp_path / "light.png"), photo.round().astype(np.uint8))
+    where = f"--box={option(box)}"  # a box may begin with a minus
+    assert faceseed("predict", runs.corefan, "light.png", where, "--box-kind", kind, "--out", "out")[0] == 0
+    ((_, (found,)),) = faces_of(tmp_path / "out" / "predictions.json")
+    np.testing.assert_allclose(found, np.tile([131.4, 118.8], (68, 1)), atol=0.3)
+
+
+def test_predict_from_a_box_file(faceseed, runs, photos, tmp_path):
+    """One box a photo, by its name with or without folders and suffix; the same answer as from --box."""
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    shutil.copy(tmp_path / "b.png", tmp_path / "deep" / "er" / "c.png")
+    with open(tmp_path / "boxes.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "x0", "y0", "x1", "y1", "fold", "photo"])
+        writer.writerow(["a", *photos["a"], "", ""])
+        writer.writerow(["b.png", *photos["b"], "", ""])
+        writer.writerow(["er/c", *photos["b"], "", ""])
+    code, out, _ = faceseed("predict", runs.corefan, "a.png", "b.png", tmp_path / "deep" / "er" / "c.png", "--boxes", "boxes.csv")
+    assert code == 0 and out.startswith("3 faces in 3 photos")
+    assert names(tmp_path / "predictions") == sorted([*(f"{k}.{s}" for k in "abc" for s in ("png", "pts")), "predictions.json"])
+    (_, (a,)), (_, (b,)), (_, (c,)) = faces_of(tmp_path / "predictions" / "predictions.json")
+    np.testing.assert_allclose(b - a, np.tile([10, 20], (68, 1)), atol=0.05)
+    np.testing.assert_array_equal(b, c)
+
+
+def test_kinds_of_box_give_other_frames(faceseed, runs, photos, tmp_path):
+    for kind in ("tight", "300w", "haar"):
+        code, *_ = faceseed("predict", runs.corefan, "a.png", "--box", option(photos["a"]), "--box-kind", kind, "--out", kind)
+        assert code == 0
+    tight, official, haars = (faces_of(tmp_path / kind / "predictions.json")[0][1][0] for kind in ("tight", "300w", "haar"))
+    assert np.abs(tight - official).max() > 0.2
+    assert haars[:, 1].mean() > tight[:, 1].mean() + 5  # the cascade's box sits higher than the landmarks
+
+
+def test_predict_by_the_haar_cascade(faceseed, runs, faces, tmp_path):
+    """Two faces in a photo make two .pts files; without one, the way out is told."""
+    found = [k for k, image in enumerate(faces.images) if len(haar(image)) == 1][:2]
+    assert len(found) == 2
+    cv2.imwrite(str(tmp_path / "two.png"), np.hstack([faces.images[k] for k in found]))
+    cv2.imwrite(str(tmp_path / "one.png"), faces.images[found[0]])
+    code, out, _ = faceseed("predict", runs.corefan, "one.png", "two.png", "--out", "out")
+    assert code == 0 and out.startswith("3 faces in 2 photos")
+    assert names(tmp_path / "out") == ["one.png", "one.pts", "predictions.json", "two.png", "two_1.pts", "two_2.pts"]
+    (_, one), (_, two) = faces_of(tmp_path / "out" / "predictions.json")
+    assert len(one) == 1 and len(two) == 2
+    for k, points in enumerate(two, 1):
+        np.testing.assert_allclose(read_pts(tmp_path / "out" / f"two_{k}.pts"), points, atol=0.0056)
+    assert sorted(points[:, 0].mean() // 256 for points in two) == [0, 1]  # one in each half
+
+
+def test_predict_with_cfpd(faceseed, runs, photos, tmp_path):
+    code, *_ = faceseed("predict", runs.cfpd, "a.png", "b.png", "--box", option(photos["a"]), "--out", "out")
+    assert code == 0
+    assert names(tmp_path / "out") == ["a.png", "b.png", "predictions.json"]
+    a, b = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert list(a) == ["image", "faces"] and list(a["faces"][0]) == ["box", "boxes"]
+    np.testing.assert_allclose(a["faces"][0]["box"], photos["a"], atol=0.011)
+    boxes = np.array(a["faces"][0]["boxes"])
+    assert boxes.shape == (4, 4) and np.isfinite(boxes).all()
+    assert a["faces"] != b["faces"]
+
+
+def test_colour_photos_are_drawn_on_in_colour(faceseed, runs, photos, tmp_path):
+    colour = np.zeros((400, 420, 3), np.uint8)
+    colour[..., 2] = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(tmp_path / "red.jpg"), colour)
+    assert faceseed("predict", runs.corefan, "red.jpg", "--box", option(photos["a"]), "--out", "out")[0] == 0
+    drawn = cv2.imread(str(tmp_path / "out" / "red.png"))
+    assert drawn.shape == (400, 420, 3) and drawn[:20, :20, 2].min() > 60 and drawn[:20, :20, :2].max() < 30
+
+
+# ---- the command itself ----
+
+
+def test_version_and_help(faceseed):
+    code, out, _ = faceseed("--version")
+    assert code == 0 and re.fullmatch(r"faceseed \d+\.\d+\.\d+\n", out)
+    code, out, _ = faceseed("--help")
+    assert code == 0 and all(command in out for command in ("train", "evaluate", "predict", "gradcheck"))
+    for command in ("train", "evaluate", "predict", "gradcheck"):
+        assert faceseed(command, "--help")[0] == 0
+
+
+def test_ctrl_c_says_how_to_go_on(faceseed, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("models.runs.train", interrupted)
+    code, _, err = faceseed("train", "sine")
+    assert code == 130 and "--resume" in err
