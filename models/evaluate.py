@@ -67,8 +67,7 @@ def evaluate(run: Run, data: str, json_to: str | None = None, skip_bad: bool = F
         for name, faces in subsets(run, data, skip_bad).items():
             images, points = view(faces, np.arange(len(faces)), "original", None)
             results[name] = score(run, predict(run.model, images), points)
-            guess = np.repeat(run.mean_shape[None], len(points), 0)
-            floor[name] = score(run, guess if run.settings.model == "corefan" else part_boxes(guess).reshape(-1, 16), points)
+            floor[name] = score(run, np.repeat(run.mean[None], len(points), 0), points)
         print(table(run, results, floor))
     if json_to == "-":
         print(json.dumps(results))
@@ -113,7 +112,7 @@ def score(run: Run, predicted: np.ndarray, points: np.ndarray) -> dict[str, floa
 
 
 def table(run: Run, results: dict[str, dict[str, float]], floor: dict[str, dict[str, float]]) -> str:
-    """Our rows, under each the paper's where it has one, and the mean shape's, which any model must beat."""
+    """Our rows, under each the paper's where it has one, and the mean face's, which any model must beat."""
     columns = [name for name in next(iter(results.values())) if name != "n"]
     paper = PAPER_COREFAN if run.settings.model == "corefan" else PAPER_CFPD
     lines = [f"{'subset':<12}{'':<12}{'faces':>6}" + "".join(f"{HEADINGS[name]:>10}" for name in columns)]
@@ -122,5 +121,5 @@ def table(run: Run, results: dict[str, dict[str, float]], floor: dict[str, dict[
         if theirs := paper.get((name, run.settings.set)):
             numbers = ("-" if value is None else f"{value:.3f}" for value in theirs)
             lines.append(f"{'':<12}{'the paper':<12}{'':>6}" + "".join(f"{number:>10}" for number in numbers))
-        lines.append(f"{'':<12}{'mean shape':<12}{'':>6}" + "".join(f"{floor[name][column]:>10.3f}" for column in columns))
+        lines.append(f"{'':<12}{'mean face':<12}{'':>6}" + "".join(f"{floor[name][column]:>10.3f}" for column in columns))
     return "\n".join(lines)

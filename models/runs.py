@@ -31,7 +31,7 @@ class Run:
     settings: Settings
     model: Layer
     photos: set[str]  # the photos it was trained on
-    mean_shape: np.ndarray  # (68, 2) in frame pixels: the mean of its training faces, the floor that any model must beat
+    mean: np.ndarray  # landmarks (68, 2) or boxes (4, 4): the mean of its training faces, the floor that any model must beat
 
 
 def train(settings: Settings, folder: Path, resume: bool = False, skip_bad: bool = False) -> None:
@@ -102,7 +102,8 @@ def begin(folder: Path, settings: Settings, faces: Faces | None) -> None:
     (folder / CONFIG).write_text(json.dumps(as_record(settings), indent=2) + "\n")
     if faces is not None:
         _, points = view(faces, np.arange(len(faces)), "original", None)
-        record = {"photos": sorted(set(faces.photos)), "mean_shape": points.mean(0).round(3).tolist()}
+        answers = points if settings.model == "corefan" else part_boxes(points)
+        record = {"photos": sorted(set(faces.photos)), "mean": answers.mean(0).round(3).tolist()}
         (folder / TRAINED_ON).write_text(json.dumps(record) + "\n")
 
 
@@ -135,10 +136,11 @@ def open_run(folder: Path) -> Run:
         return Run(folder, settings, model, set(), np.empty(0))
     try:
         record = json.loads((folder / TRAINED_ON).read_text())
-        photos, mean_shape = set(record["photos"]), np.array(record["mean_shape"], np.float32).reshape(COUNT, 2)
+        shape = (COUNT, 2) if settings.model == "corefan" else (4, 4)
+        photos, mean = set(record["photos"]), np.array(record["mean"], np.float32).reshape(shape)
     except (OSError, ValueError, TypeError, KeyError):
         raise InputError(f"{folder / TRAINED_ON}: missing or damaged; it says which photos not to test on: train anew") from None
-    return Run(folder, settings, model, photos, mean_shape)
+    return Run(folder, settings, model, photos, mean)
 
 
 def load_best(model: Layer, folder: Path) -> None:

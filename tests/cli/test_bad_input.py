@@ -364,7 +364,7 @@ def test_best_in_the_place_of_last_has_no_optimiser(refused, copy):
     refused([run / "last.npz", "train anew"], "train", "corefan", "--resume", "--epochs", 2, "--out", run)
 
 
-@pytest.mark.parametrize("text", ['{"photos": ["a"', "", "{}", '{"photos": ["a"]}', '{"photos": 3, "mean_shape": []}', "[]", None])
+@pytest.mark.parametrize("text", ['{"photos": ["a"', "", "{}", '{"photos": ["a"]}', '{"photos": 3, "mean": []}', "[]", None])
 def test_a_damaged_record_of_what_it_was_trained_on(text, refused, copy, album):
     run = copy("corefan")
     if text is None:

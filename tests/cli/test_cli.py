@@ -89,7 +89,7 @@ def test_training_photos_are_the_official_ones_split_by_photo(album, runs):
     record = json.loads((runs.corefan / "trained_on.json").read_text())
     assert record["photos"] == sorted(set(faces.photos))
     _, points = view(faces, np.arange(len(faces)), "original", None)
-    np.testing.assert_allclose(record["mean_shape"], points.mean(0), atol=6e-4)
+    np.testing.assert_allclose(record["mean"], points.mean(0), atol=6e-4)
 
 
 @pytest.mark.parametrize("fraction", [0.2, 0.5, 0.9])
@@ -236,7 +236,7 @@ def test_json_alone_on_standard_output(model, answers, runs, album, faceseed):
     code, out, err = faceseed("evaluate", getattr(runs, model), "--data", album, "--json", "-")
     assert code == 0
     assert json.loads(out) == answers[model]
-    assert "the paper" in err and "mean shape" in err
+    assert "the paper" in err and "mean face" in err
 
 
 @pytest.mark.parametrize(("model", "paper"), [("corefan", PAPER_COREFAN), ("cfpd", PAPER_CFPD)])
@@ -250,7 +250,7 @@ def test_rows_beside_the_papers(model, paper, answers, runs, album, faceseed):
     for subset, result in answers[model].items():
         count, *numbers = result.values()
         assert table.pop((subset, "ours")) == [str(count), *(f"{number:.3f}" for number in numbers)]
-        assert len(table.pop((subset, "mean shape"))) == len(numbers)
+        assert len(table.pop((subset, "mean face"))) == len(numbers)
         if printed := paper.get((subset, "augmented")):
             assert table.pop((subset, "the paper")) == ["-" if number is None else f"{number:.3f}" for number in printed]
     assert not table
