@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
-from threadpoolctl import threadpool_limits
 
 from models.faces import opencv as cv2
 from models.faces.brush import blur, fixed, noise
@@ -23,6 +22,7 @@ from models.faces.head import Camera, Head, landmarks, random_face
 from models.faces.light import Light, random_light, shade
 from models.faces.paint import CORNER, TEXELS, Looks, paint, random_looks
 from models.faces.scene import back_hair, background, body, cover, ear, glasses, grow, hat, locks
+from nn.cpu.threads import one_blas_thread
 
 _FINE = 2 * CROP  # the size that is drawn
 
@@ -108,6 +108,7 @@ def _photograph(canvas: np.ndarray, rng: Generator) -> np.ndarray:
     return picture
 
 
+@one_blas_thread()  # the same bits on any number of cores
 def draw_face(rng: Generator, size: int = CROP) -> tuple[np.ndarray, np.ndarray]:
     """Draw one face -> gray picture (size, size) uint8 and its landmarks (68, 2), pixels, centres at integers.
 
@@ -147,7 +148,7 @@ def draw_face(rng: Generator, size: int = CROP) -> tuple[np.ndarray, np.ndarray]
 def drawn_faces(count: int, seed: int, progress: Callable[[int, int], None] | None = None) -> Faces:
     """Draw `count` faces -> Faces. Face k depends on (seed, k) alone. `progress(done, count)` is called as they come."""
     images, truth = np.empty((count, CROP, CROP), np.uint8), np.empty((count, 68, 2))
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(os.cpu_count()) as pool:  # BLAS threads would only wait for each other
+    with one_blas_thread(), ThreadPoolExecutor(os.cpu_count()) as pool:  # held here too, or the first to end would let go for all
         for k, (image, points) in enumerate(pool.map(lambda k: draw_face(np.random.default_rng([seed, k])), range(count))):
             images[k], truth[k] = image, points
             if progress:
