@@ -2,7 +2,7 @@
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from models.faces.augment import view
 from models.faces.boxes import part_boxes
 from models.faces.crops import Faces, split
 from models.faces.landmarks import COUNT
-from models.settings import Settings, as_record, check, update
+from models.settings import Settings, check, update
 from models.tasks import BoxTask, FaceTask, LandmarkTask, SineTask, model_for, predict
 from nn import Adam, InputError, Layer, StepDecay, checkpoint
 from nn.training import BEST, LAST, Trainer, read_metrics
@@ -51,7 +51,7 @@ def train(settings: Settings, folder: Path, resume: bool = False, skip_bad: bool
         task = {"cfpd": BoxTask, "corefan": LandmarkTask}[settings.model](settings, faces, validation)
     optimizer = Adam(task.model.parameters(), settings.optim.lr)
     schedule = StepDecay(settings.optim.lr, settings.optim.decay, settings.optim.every)
-    trainer = Trainer(task, optimizer, schedule, folder, {"settings": as_record(settings), "version": version("faceseed")})
+    trainer = Trainer(task, optimizer, schedule, folder, {"settings": asdict(settings), "version": version("faceseed")})
     if resume:
         go_on(trainer)
     else:
@@ -99,7 +99,7 @@ def begin(folder: Path, settings: Settings, faces: Faces | None) -> None:
         folder.mkdir(parents=True)
     except OSError as error:
         raise InputError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
-    (folder / CONFIG).write_text(json.dumps(as_record(settings), indent=2) + "\n")
+    (folder / CONFIG).write_text(json.dumps(asdict(settings), indent=2) + "\n")
     if faces is not None:
         _, points = view(faces, np.arange(len(faces)), "original", None)
         answers = points if settings.model == "corefan" else part_boxes(points)

@@ -1,7 +1,7 @@
 """Every setting of a run, with the paper's values as defaults, presets on top, then a TOML file, then --set name=value."""
 
 import tomllib
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from math import inf
 from operator import attrgetter
 from pathlib import Path
@@ -168,8 +168,3 @@ def read_toml(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"not a TOML file that can be read ({error})".splitlines()[0]) from None
-
-
-def as_record(settings: Settings) -> dict[str, Any]:
-    """Settings as JSON holds them; `update(Settings(), record, "")` gives them back."""
-    return asdict(settings)
