@@ -5,14 +5,9 @@ gray face (N, 112, 112, 1) -> boxes (N, 16): x0, y0, x1, y1 of left eye and brow
 
 from numpy.random import Generator
 
-from nn import BatchNorm, Conv2D, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sequential
+from nn import BatchNorm, ConvBlock, Dense, Dropout, Flatten, MaxPool2D, ReLU, Sequential
 
 OUTPUTS = 16
-
-
-def conv_block(inputs: int, outputs: int, rng: Generator) -> Sequential:
-    """3x3 "same" convolution -> batch norm -> ReLU. The convolution has no bias: batch norm's β does its work. (the authors' code)"""
-    return Sequential(conv=Conv2D(inputs, outputs, 3, bias=False, rng=rng), norm=BatchNorm(outputs), relu=ReLU())
 
 
 def fully_connected(inputs: int, outputs: int, dropout: float, rng: Generator) -> Sequential:
@@ -28,14 +23,14 @@ def cfpd(width: int = 64, *, size: int = 112, dropout: float = 0.5, rng: Generat
         raise ValueError(f"cfpd expects a size that divides by 8 (three poolings), got {size}")
     c1, c2, c3, features = width, 2 * width, 4 * width, 2 * width
     return Sequential(
-        conv1=conv_block(1, c1, rng),
-        conv2=conv_block(c1, c1, rng),
+        conv1=ConvBlock(1, c1, rng=rng),
+        conv2=ConvBlock(c1, c1, rng=rng),
         pool1=MaxPool2D(2),  # 112 -> 56
-        conv3=conv_block(c1, c2, rng),
-        conv4=conv_block(c2, c2, rng),
+        conv3=ConvBlock(c1, c2, rng=rng),
+        conv4=ConvBlock(c2, c2, rng=rng),
         pool2=MaxPool2D(2),  # 56 -> 28
-        conv5=conv_block(c2, c3, rng),
-        conv6=conv_block(c3, c3, rng),
+        conv5=ConvBlock(c2, c3, rng=rng),
+        conv6=ConvBlock(c3, c3, rng=rng),
         pool3=MaxPool2D(2),  # 28 -> 14
         flatten=Flatten(),
         fc1=fully_connected((size // 8) ** 2 * c3, features, dropout, rng),

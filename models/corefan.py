@@ -10,10 +10,10 @@ in half frames from the centre, so their numbers lie in [-1, 1]; a landmark is r
 import numpy as np
 from numpy.random import Generator
 
-from models.cfpd import conv_block, fully_connected
+from models.cfpd import fully_connected
 from models.faces.landmarks import PARTS
 from models.faces.sequences import WINDOW, readout_matrix, steps
-from nn import Dense, Flatten, Layer, MaxPool2D, SeededLSTM, Sequential, ops
+from nn import ConvBlock, Dense, Flatten, Layer, MaxPool2D, SeededLSTM, Sequential, ops
 
 SEED = 2 * WINDOW  # l = 10 numbers: the x and y of a window of five points
 
@@ -24,17 +24,17 @@ def corefan_cnn(width: int, size: int, dropout: float, rng: Generator) -> Sequen
         raise ValueError(f"COREFAN expects a size that divides by 16 (four poolings), got {size}")
     c1, c2, c3, c4 = width, 2 * width, 4 * width, 8 * width
     return Sequential(
-        conv1=conv_block(1, c1, rng),
-        conv2=conv_block(c1, c1, rng),
+        conv1=ConvBlock(1, c1, rng=rng),
+        conv2=ConvBlock(c1, c1, rng=rng),
         pool1=MaxPool2D(2),  # 112 -> 56
-        conv3=conv_block(c1, c2, rng),
-        conv4=conv_block(c2, c2, rng),
+        conv3=ConvBlock(c1, c2, rng=rng),
+        conv4=ConvBlock(c2, c2, rng=rng),
         pool2=MaxPool2D(2),  # 56 -> 28
-        conv5=conv_block(c2, c3, rng),
-        conv6=conv_block(c3, c3, rng),
+        conv5=ConvBlock(c2, c3, rng=rng),
+        conv6=ConvBlock(c3, c3, rng=rng),
         pool3=MaxPool2D(2),  # 28 -> 14
-        conv7=conv_block(c3, c4, rng),
-        conv8=conv_block(c4, c4, rng),
+        conv7=ConvBlock(c3, c4, rng=rng),
+        conv8=ConvBlock(c4, c4, rng=rng),
         pool4=MaxPool2D(2),  # 14 -> 7
         flatten=Flatten(),
         fc1=fully_connected((size // 16) ** 2 * c4, c4, dropout, rng),
@@ -146,7 +146,7 @@ class Corefan(Layer):
             dh_t, dweight, dbias = ops(h).dense_backward(dwindows[:, t] + fed_back, h, self.window.weight.value)
             dx, dh, dc, dw, db, du[:, t : t + 1] = ops(h).lstm_backward((dh + dh_t)[:, None], dc, saved, w)
             for parameter, grad in ((self.window.weight, dweight), (self.window.bias, dbias), (lstm.weight, dw), (lstm.bias, db)):
-                parameter.grad += grad
+                parameter.add_grad(grad)
             if t in lstm.first_steps:
                 dseeds[:, lstm.part_of_step[t]], fed_back = dx[:, 0], 0
             else:

@@ -37,7 +37,10 @@ def cases(rng: Generator) -> Iterator[Case]:
     yield layer("Sigmoid", nn.Sigmoid(), rng.normal(size=(4, 6)))
     yield layer("Tanh", nn.Tanh(), rng.normal(size=(4, 6)))
     yield layer("BatchNorm training", nn.BatchNorm(3), maps)
-    yield layer("BatchNorm evaluation", nn.BatchNorm(3).evaluate(), maps)
+    yield layer("BatchNorm evaluation", nn.BatchNorm(3).train(False), maps)
+    yield layer("BatchNorm with ReLU", nn.BatchNorm(3, relu=True), maps)
+    yield layer("ConvBlock training", nn.ConvBlock(3, 4, rng=rng), maps)
+    yield layer("ConvBlock evaluation", nn.ConvBlock(3, 4, rng=rng).train(False), maps)
     yield layer("Dropout", nn.Dropout(0.4, rng=rng), rng.normal(size=(4, 6)))
     yield layer("LSTM", nn.LSTM(3, 4, rng=rng), rng.normal(size=(2, 5, 3)), rng.normal(size=(2, 4)), rng.normal(size=(2, 4)))
     for injection in ("every", "first"):

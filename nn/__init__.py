@@ -2,6 +2,7 @@
 
 from nn.activation import ReLU, Sigmoid, Tanh
 from nn.backend import ops
+from nn.block import ConvBlock
 from nn.conv import Conv2D
 from nn.dense import Dense, Flatten
 from nn.dropout import Dropout
@@ -21,6 +22,7 @@ __all__ = [
     "BatchNorm",
     "Buffer",
     "Conv2D",
+    "ConvBlock",
     "Dense",
     "Dropout",
     "Flatten",

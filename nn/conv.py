@@ -52,20 +52,24 @@ class Conv2D(Layer):
 
     def forward(self, x: np.ndarray) -> np.ndarray:
         """(N, H, W, C) -> (N, I, J, O)."""
-        w = self.weight.value
+        y = self.apply(x, self.weight.value, self.bias.value if self.bias else None)
+        self.keep(y, x)
+        return y
+
+    def apply(self, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, *, relu: bool = False) -> np.ndarray:
+        """This layer's convolution of x with filters and a bias that may be others than its own; nothing is kept."""
         expect(self, x, "N", "H", "W", w.shape[3], dtype=w.dtype)
         padding = self.zeros_around(*x.shape[1:3])
         if any(x.shape[1 + k] + sum(padding[k]) < w.shape[1 + k] for k in (0, 1)):
             raise ValueError(f"Conv2D expects a map of at least its filter's {w.shape[1:3]} with the padding {padding}, got {x.shape}")
-        y = ops(x, w).conv2d(x, w, self.bias.value if self.bias else None, self.stride, padding)
-        self.keep(y, x, padding)
-        return y
+        return ops(x, w).conv2d(x, w, b, self.stride, padding, relu=relu)
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """(N, I, J, O) -> (N, H, W, C)."""
-        x, padding = self.take_saved(dy)
-        dx, dw, db = ops(dy, x).conv2d_backward(dy, x, self.weight.value, self.stride, padding)
-        self.weight.grad += dw
+        x, w = self.take_saved(dy), self.weight.value
+        padding = self.zeros_around(*x.shape[1:3])
+        dx, dw, db = ops(dy, x).conv2d_backward(dy, x, w, self.stride, padding, bias=self.bias is not None)
+        self.weight.add_grad(dw)
         if self.bias:
-            self.bias.grad += db
+            self.bias.add_grad(db)
         return dx

@@ -31,8 +31,8 @@ class Dense(Layer):
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """(N, O) -> (N, D)."""
         dx, dw, db = ops(dy).dense_backward(dy, self.take_saved(dy), self.weight.value)
-        self.weight.grad += dw
-        self.bias.grad += db
+        self.weight.add_grad(dw)
+        self.bias.add_grad(db)
         return dx
 
 

@@ -19,24 +19,47 @@ class Buffer:
 
 
 class Parameter(Buffer):
-    """A trained array and its gradient, of the same shape and dtype. A backward pass adds into `grad`."""
+    """A trained array and its gradient `grad`, of the same shape and dtype, which each backward pass adds to."""
 
     def __init__(self, value: np.ndarray):
         super().__init__(value)
-        self.grad = np.zeros_like(self.value)
+        self.zero_grad()
+
+    def zero_grad(self) -> None:
+        """Set the gradient to zero. The zeros are not written: the first gradient added takes their place."""
+        self._grad: np.ndarray | None = None
+
+    def add_grad(self, gradient: np.ndarray) -> None:
+        """grad <- grad + gradient. The array handed in belongs to the parameter from then on."""
+        if self._grad is None:
+            self._grad = gradient
+        else:
+            self._grad += gradient
+
+    @property
+    def grad(self) -> np.ndarray:
+        """∂L/∂value, summed over the backward passes since zero_grad."""
+        if self._grad is None:
+            self._grad = np.zeros_like(self.value)
+        return self._grad
+
+    @grad.setter
+    def grad(self, gradient: np.ndarray) -> None:
+        self._grad = gradient
 
 
 class Layer:
     """A function with a handwritten derivative: a subclass gives `forward` and `backward` and says what each one's shapes are."""
 
-    training = True
+    training = True  # batch statistics, dropout
+    keeping = True  # what backward needs
 
     def forward(self, x: Any) -> Any:
         """Compute y = f(x; θ) and keep what `backward` needs."""
         raise NotImplementedError(f"{type(self).__name__}.forward")
 
     def backward(self, dy: Any) -> Any:
-        """Turn dy = ∂L/∂y into dx = ∂L/∂x and add ∂L/∂θ into each parameter's `grad`."""
+        """Turn dy = ∂L/∂y into dx = ∂L/∂x and add ∂L/∂θ to each parameter's `grad`."""
         raise NotImplementedError(f"{type(self).__name__}.backward")
 
     # What backward needs lives from one forward to one backward.
@@ -44,7 +67,7 @@ class Layer:
     def keep(self, y: Any, *arrays: Any) -> None:
         """Keep what the next backward needs, and the shape and dtype of the output y that its dy must have (None for a loss)."""
         answers = None if y is None else (y.shape, y.dtype)
-        self._saved: tuple | None = (answers, arrays[0] if len(arrays) == 1 else arrays)
+        self._saved: tuple | None = (answers, arrays[0] if len(arrays) == 1 else arrays) if self.keeping else None
 
     def take_saved(self, dy: Any = None) -> Any:
         """Hand out what forward kept, once, and check dy against its output.
@@ -53,7 +76,9 @@ class Layer:
         """
         saved, self._saved = getattr(self, "_saved", None), None
         if saved is None:
-            raise RuntimeError(f"{type(self).__name__}.backward has no forward to go with: call forward first, once for each backward")
+            name = type(self).__name__
+            why = "call forward first, once for each backward" if self.keeping else "evaluate() keeps nothing for it, train(False) does"
+            raise RuntimeError(f"{name}.backward has no forward to go with: {why}")
         answers, arrays = saved
         if answers is not None:
             shape, dtype = answers
@@ -92,24 +117,27 @@ class Layer:
     def zero_grad(self) -> None:
         """Set every gradient to zero: `backward` only ever adds."""
         for parameter in self.parameters().values():
-            parameter.grad[...] = 0
+            parameter.zero_grad()
 
     def train(self, training: bool = True) -> Self:
-        """Switch the whole model to training mode (batch statistics, dropout on)."""
+        """Switch the whole model to training mode (batch statistics, dropout on), or with False to running statistics, dropout off."""
         for _, layer in self.layers():
-            layer.training = training
+            layer.training, layer.keeping = training, True
         return self
 
     def evaluate(self) -> Self:
-        """Switch the whole model to evaluation mode (running statistics, dropout off)."""
-        return self.train(False)
+        """Switch the whole model to evaluation mode: train(False), and nothing is kept for a backward pass."""
+        self.train(False)
+        for _, layer in self.layers():
+            layer.keeping = False
+        return self
 
     def astype(self, dtype: DTypeLike) -> Self:
         """Convert every array of the model in place; gradients start again at zero."""
         for member in self.buffers().values():
             member.value = member.value.astype(dtype, order="C")
             if isinstance(member, Parameter):
-                member.grad = np.zeros_like(member.value)
+                member.zero_grad()
         return self
 
     def state(self) -> dict[str, np.ndarray]:

@@ -51,8 +51,8 @@ class LSTM(Layer):
         """dh (N, T, U), dc of the last cell (N, U), zero where not given -> dx (N, T, D), dh0, dc0 (N, U)."""
         dc = np.zeros_like(dh, shape=(len(dh), self.units)) if dc is None else dc
         dx, dh0, dc0, dw, db, _ = ops(dh).lstm_backward(dh, dc, self.take_saved(dh), self.weight.value)
-        self.weight.grad += dw
-        self.bias.grad += db
+        self.weight.add_grad(dw)
+        self.bias.add_grad(db)
         return dx, dh0, dc0
 
 
@@ -102,8 +102,8 @@ class SeededLSTM(Layer):
         saved, features = self.take_saved(dh)
         dc = np.zeros_like(dh, shape=(len(dh), self.units))
         dx, _, _, dw, db, du = ops(dh).lstm_backward(dh, dc, saved, self.weight.value)
-        self.weight.grad += dw
-        self.bias.grad += db
+        self.weight.add_grad(dw)
+        self.bias.add_grad(db)
         return np.add.reduceat(dx, self.first_steps, axis=1), self.inject_backward(du, features)
 
     def inject(self, features: np.ndarray) -> np.ndarray:
@@ -122,8 +122,8 @@ class SeededLSTM(Layer):
         part = np.add.reduceat(du, self.first_steps, axis=1) if self.injection == "every" else du[:, self.first_steps]  # (N, P, U)
         P, U, F = self.feature_weight.value.shape
         dfeatures, dweight, dbias = ops(part).dense_backward(part.reshape(-1, P * U), features, self.feature_weight.value.reshape(P * U, F))
-        self.feature_weight.grad += dweight.reshape(P, U, F)
-        self.feature_bias.grad += dbias.reshape(P, U)
+        self.feature_weight.add_grad(dweight.reshape(P, U, F))
+        self.feature_bias.add_grad(dbias.reshape(P, U))
         return dfeatures
 
     def check(self, seeds: np.ndarray, features: np.ndarray) -> None:

@@ -23,7 +23,7 @@ class MaxPool2D(Layer):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """(N, H, W, C) -> (N, H // S, W // S, C)."""
         expect(self, x, "N", "H", "W", "C")
-        y, winner = ops(x).maxpool2d(x, self.size)
+        y, winner = ops(x).maxpool2d(x, self.size, winners=self.keeping)
         self.keep(y, winner, x.shape)
         return y
 

@@ -2,10 +2,14 @@
 
 import importlib
 import os
+import sys
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import settings
+
+from nn.cpu import conv, memory
 
 # No timed assertions: a busy machine is no bug. In CI the examples are the same at each run.
 settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, print_blob=True)
@@ -72,3 +76,34 @@ def spread():
         return (rng.permutation(count) - count // 2).reshape(shape) * 0.01 + 0.003
 
     return draw
+
+
+@pytest.fixture
+def dirty_memory(monkeypatch):
+    """Arrays that nn.cpu takes without clearing come full of NaN (True, 1), so that a number nobody wrote shows in the result."""
+    clean = memory.empty
+
+    def empty(shape, dtype):
+        array = clean(shape, dtype)
+        array.fill(np.nan if array.dtype.kind == "f" else 1)
+        return array
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("nn.cpu.") and getattr(module, "empty", None) is clean:
+            monkeypatch.setattr(module, "empty", empty)
+
+
+@pytest.fixture
+def cut(monkeypatch):
+    """cut(size): nn.cpu cuts all work into pieces of about so many floats, products or tiles."""
+
+    def smaller(size):
+        for name, module in list(sys.modules.items()):
+            if name.startswith("nn.cpu."):
+                for limit in {"BLOCK", "SMALL", "PIECE", "READ", "TILES"} & vars(module).keys():
+                    monkeypatch.setattr(module, limit, size)
+        for name, rung in list(conv.RUNGS.items()):
+            limited = (partial(f, block=size) if "block" in getattr(f, "keywords", {}) else f for f in rung)
+            monkeypatch.setitem(conv.RUNGS, name, conv.Rung(*limited))
+
+    return smaller

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from nn.cpu.memory import empty
 from nn.cpu.threads import parallel_blocks
 
 
@@ -15,7 +16,7 @@ def relu(x: np.ndarray) -> np.ndarray:
 
 def relu_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     """dx = dy where y > 0, else 0 (at x = 0 too)."""
-    return _by_blocks(lambda dy, y, dx: np.multiply(dy, y > 0, out=dx), dy, y)
+    return _by_blocks(lambda dy, y, dx: np.multiply(dy, np.greater(y, 0, out=empty(y.shape, bool)), out=dx), dy, y)
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
@@ -48,7 +49,7 @@ def dropout(x: np.ndarray, kept: np.ndarray, rate: float) -> np.ndarray:
 
 def _by_blocks(function: Callable[..., Any], *arrays: np.ndarray) -> np.ndarray:
     """Apply function(*blocks, out) to flat blocks of arrays of one shape, on every core."""
-    out = np.empty(arrays[0].shape, arrays[0].dtype)
+    out = empty(arrays[0].shape, arrays[0].dtype)
     flat = [np.ascontiguousarray(array).reshape(-1) for array in arrays] + [out.reshape(-1)]
     parallel_blocks(lambda _, block: function(*(array[block] for array in flat)), out.size, 1)
     return out

@@ -1,107 +1,87 @@
-"""Convolution as matrix products over blocks that fit the cache (im2col, NHWC).
+"""Convolution: the ladder from a plain matrix product to Winograd's, and the choice of a rung.
 
     y[n,i,j,o] = b[o] + Σ_rsc x[n, i·stride + r - top, j·stride + s - left, c] · w[o,r,s,c]          x is 0 outside its frame
 
-A block of output rows is unrolled: each output pixel's window becomes a row of R·S·C numbers, and one product with
-w as a (R·S·C, O) matrix gives all its output channels. In NHWC the S·C numbers of a window's row lie side by side, so
-unrolling copies long runs. The whole unrolled image would be R·S times the image: a block of it never leaves the cache.
+    rung         what it changes                                              where
+    loops        a line of Python for each product                            nn/reference/conv.py
+    im2col       one matrix product over all unrolled windows                 nn/cpu/im2col.py
+    blocked      the same in blocks that stay in the cache, on all cores      nn/cpu/im2col.py
+    winograd2    4 products an output instead of 9: F(2x2, 3x3)               nn/cpu/winograd.py
+    winograd4    2.25 products an output: F(4x4, 3x3)                         nn/cpu/winograd.py
 
-    dw[o,r,s,c] = Σ_nij dy[n,i,j,o] · x[n, i·stride + r - top, ...]      the same unrolled rows, from the other side
-    dx = dy, spread out by the stride, convolved with the filters turned by 180° and with C and O exchanged
-    db[o] = Σ_nij dy[n,i,j,o]
+What each costs and why: docs/speed.md.
 """
 
 import math
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
+from nn.cpu import im2col, winograd
+from nn.cpu.frame import Padding, Pair, output_size
 from nn.cpu.reduce import column_sum
-from nn.cpu.threads import blocks, parallel
+from nn.cpu.threads import BLOCK
 
-Pair = tuple[int, int]
-Padding = tuple[Pair, Pair]  # ((top, bottom), (left, right))
+NO_PADDING = ((0, 0), (0, 0))
 
-GROUPS = 4  # dw is summed over this many groups of images, then over the groups: a fixed number, so that the sum has one order
+
+class Rung(NamedTuple):
+    """One way to compute the three passes. Winograd's serve 3x3 filters with stride 1."""
+
+    forward: Callable[..., np.ndarray]  # x, w, b, stride, padding, relu -> y
+    data_gradient: Callable[..., np.ndarray]  # dy, w, x_shape, stride, padding -> dx
+    weight_gradient: Callable[..., np.ndarray]  # dy, x, w_shape, stride, padding -> dw
+
+
+RUNGS = {
+    "im2col": Rung(im2col.conv2d, im2col.data_gradient, im2col.weight_gradient),
+    "blocked": Rung(
+        partial(im2col.conv2d, block=BLOCK), partial(im2col.turned_gradient, block=BLOCK), partial(im2col.weight_gradient, block=BLOCK)
+    ),
+    **{
+        f"winograd{m}": Rung(partial(winograd.conv2d, m=m), partial(winograd.data_gradient, m=m), partial(winograd.weight_gradient, m=m))
+        for m in (2, 4)
+    },
+}
 
 
 def conv2d(
-    x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None, stride: Pair = (1, 1), padding: Padding = ((0, 0), (0, 0))
+    x: np.ndarray,
+    w: np.ndarray,
+    b: np.ndarray | None = None,
+    stride: Pair = (1, 1),
+    padding: Padding = NO_PADDING,
+    *,
+    relu: bool = False,
 ) -> np.ndarray:
-    """x (N, H, W, C), w (O, R, S, C), b (O,) -> y (N, I, J, O), I = (H + top + bottom - R) // stride + 1, J alike."""
-    N, O = len(x), len(w)
-    I, J = output_size(x.shape, w.shape, stride, padding)
-    y = np.empty((N, I, J, O), x.dtype)
-    filters = w.reshape(O, -1).T  # (R·S·C, O)
-    cuts = blocks(I, J * w[0].size)
-
-    def image(n: int) -> None:
-        seen = windows(x[n], (I, J), w.shape, stride, padding)
-        for rows in cuts:
-            product = y[n, rows].reshape(-1, O)  # a view
-            np.matmul(seen[rows].reshape(-1, len(filters)), filters, out=product)
-            if b is not None:
-                product += b
-
-    parallel(image, N)
-    return y
+    """x (N, H, W, C), w (O, R, S, C), b (O,) -> y (N, I, J, O), I = (H + top + bottom - R) // stride + 1, J alike; relu: y = max(y, 0)."""
+    rung = best_rung("forward", w.shape, stride, output_size(x.shape, w.shape, stride, padding))
+    return RUNGS[rung].forward(x, w, b, stride, padding, relu)
 
 
 def conv2d_backward(
-    dy: np.ndarray, x: np.ndarray, w: np.ndarray, stride: Pair = (1, 1), padding: Padding = ((0, 0), (0, 0))
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """From dy (N, I, J, O): dx (N, H, W, C), dw (O, R, S, C), db (O,)."""
-    return data_gradient(dy, w, x.shape, stride, padding), weight_gradient(dy, x, w.shape, stride, padding), column_sum(dy)
+    dy: np.ndarray, x: np.ndarray, w: np.ndarray, stride: Pair = (1, 1), padding: Padding = NO_PADDING, *, bias: bool = True
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """From dy (N, I, J, O): dx (N, H, W, C), dw (O, R, S, C), db (O,), which is None where bias=False."""
+    data, weight = best_rung("data", w.shape, stride, x.shape[1:3]), best_rung("weight", w.shape, stride, dy.shape[1:3])
+    dx = RUNGS[data].data_gradient(dy, w, x.shape, stride, padding)
+    dw = RUNGS[weight].weight_gradient(dy, x, w.shape, stride, padding)
+    return dx, dw, column_sum(dy) if bias else None
 
 
-def weight_gradient(dy: np.ndarray, x: np.ndarray, filter_shape: tuple[int, ...], stride: Pair, padding: Padding) -> np.ndarray:
-    """dw (O, R, S, C): for each block, dyᵀ (O, pixels) times the unrolled windows (pixels, R·S·C)."""
-    N, I, J, O = dy.shape
-    partial = np.zeros((GROUPS, O, math.prod(filter_shape[1:])), dy.dtype)
-    cuts = blocks(I, J * partial[0, 0].size)
+def best_rung(which: str, w_shape: tuple[int, ...], stride: Pair, size: Pair) -> str:
+    """The rung for a pass ("forward", "data", "weight") whose result has `size` rows and columns ("weight": whose dy has).
 
-    def group(g: int) -> None:
-        for n in range(N * g // GROUPS, N * (g + 1) // GROUPS):
-            seen = windows(x[n], (I, J), filter_shape, stride, padding)
-            for rows in cuts:
-                partial[g] += dy[n, rows].reshape(-1, O).T @ seen[rows].reshape(-1, partial.shape[2])
-
-    parallel(group, GROUPS)
-    return partial.sum(0).reshape(filter_shape)
-
-
-def data_gradient(dy: np.ndarray, w: np.ndarray, x_shape: tuple[int, ...], stride: Pair, padding: Padding) -> np.ndarray:
-    """dx (N, H, W, C): the convolution of the spread-out dy with the turned filters, back to the size of x."""
-    N, I, J, O = dy.shape
-    if not dy.size:
-        return np.zeros(x_shape, dy.dtype)
-    if stride != (1, 1):
-        spread = np.zeros((N, (I - 1) * stride[0] + 1, (J - 1) * stride[1] + 1, O), dy.dtype)
-        spread[:, :: stride[0], :: stride[1]] = dy
-        dy = spread
-    turned = w[:, ::-1, ::-1].transpose(3, 1, 2, 0)  # (C, R, S, O)
-    before = [w.shape[1 + k] - 1 - padding[k][0] for k in (0, 1)]
-    after = [x_shape[1 + k] + w.shape[1 + k] - 1 - dy.shape[1 + k] - before[k] for k in (0, 1)]
-    return conv2d(dy, np.ascontiguousarray(turned), None, (1, 1), ((before[0], after[0]), (before[1], after[1])))
-
-
-def output_size(x_shape: tuple[int, ...], filter_shape: tuple[int, ...], stride: Pair, padding: Padding) -> Pair:
-    """Rows and columns of y."""
-    I, J = ((x_shape[1 + k] + sum(padding[k]) - filter_shape[1 + k]) // stride[k] + 1 for k in (0, 1))
-    return I, J
-
-
-def windows(image: np.ndarray, size: Pair, filter_shape: tuple[int, ...], stride: Pair, padding: Padding) -> np.ndarray:
-    """The window that each output pixel sees, of one image (H, W, C): a view (I, J, R, S·C) on a copy with its zeros around.
-
-    Nothing is unrolled yet: `windows(...)[rows].reshape(-1, R·S·C)` copies the windows of those output rows.
+    Measured at batch 16 (docs/speed.md): Winograd's transforms cost a fixed time a channel and its products a time that grows
+    with the other side's channels, so it pays from 32 channels on, for dw from 64. Among the tiles the one with the fewest
+    products wins, the more exact 2 x 2 where they tie. An input of few channels, an image, has few numbers to hand back to.
     """
-    C, (I, J), (_, R, S, _) = image.shape[-1], size, filter_shape
-    reach = (I - 1) * stride[0] + R, (J - 1) * stride[1] + S  # what the windows cover
-    top, left = (padding[k][0] for k in (0, 1))
-    framed = np.zeros((*reach, C), image.dtype)
-    inside = image[max(-top, 0) : max(reach[0] - top, 0), max(-left, 0) : max(reach[1] - left, 0)]  # padding below 0 cuts off
-    down, right = max(top, 0), max(left, 0)
-    framed[down : down + len(inside), right : right + inside.shape[1]] = inside
-    row, pixel, number = framed.strides
-    return as_strided(framed, (I, J, R, S * C), (row * stride[0], pixel * stride[1], row, number))
+    O, R, S, C = w_shape
+    if which == "data" and C <= 4:
+        return "im2col"
+    if (R, S) != (3, 3) or stride != (1, 1) or min(C, O) < (64 if which == "weight" else 32):
+        return "blocked"
+    products = {m: math.prod(-(-side // m) for side in size) * (m + 2) ** 2 for m in (2, 4)}
+    return "winograd4" if products[4] < products[2] else "winograd2"

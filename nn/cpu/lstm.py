@@ -13,39 +13,47 @@ Backwards in time, with e = tanh(c_t + u_t) and the two gradients that step t+1 
 
 import numpy as np
 
-from nn.cpu.activation import sigmoid
+from nn.cpu.product import product
 from nn.cpu.threads import one_blas_thread
 
 Saved = tuple[np.ndarray, ...]
 
 
-@one_blas_thread()
 def lstm(
     x: np.ndarray, h0: np.ndarray, c0: np.ndarray, w: np.ndarray, b: np.ndarray, u: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, Saved]:
-    """x (N, T, D), h0 c0 (N, U), w (4U, U+D), b (4U,), u (N, T, U) -> h (N, T, U), the last c (N, U), and what backward needs."""
-    N, T, _ = x.shape
+    """x (N, T, D), h0 c0 (N, U), w (4U, U+D), b (4U,), u (N, T, U) -> h (N, T, U), the last c (N, U), and what backward needs.
+
+    σ(a) = (1 + tanh(a/2)) / 2 never overflows, and so one tanh serves all four gates: i, f and o go in halved and come out as
+    (1 + ·) / 2.
+    """
+    N, T, D = x.shape
     U = h0.shape[1]
-    recurrent, incoming = w[:, :U].T, w[:, U:].T
-    gates = np.ascontiguousarray(x.transpose(1, 0, 2)) @ incoming + b  # (T, N, 4U): every step's input product at once
+    half = np.repeat(np.array([0.5, 0.5, 1, 0.5], x.dtype), U)  # (4U,)
+    recurrent = w[:, :U].T
+    inputs = np.ascontiguousarray(x.transpose(1, 0, 2)).reshape(T * N, D)
+    gates = product(inputs, w[:, U:].T).reshape(T, N, 4 * U)  # every step's input product at once
+    gates += b
     h = np.empty((T + 1, N, U), x.dtype)
     c = np.empty((T + 1, N, U), x.dtype)
     e = np.empty((T, N, U), x.dtype)
     h[0], c[0] = h0, c0
-    for t in range(T):
-        a = gates[t]
-        a += h[t] @ recurrent
-        a[:, : 2 * U] = sigmoid(a[:, : 2 * U])
-        a[:, 2 * U : 3 * U] = np.tanh(a[:, 2 * U : 3 * U])
-        a[:, 3 * U :] = sigmoid(a[:, 3 * U :])
-        i, f, g, o = np.split(a, 4, axis=1)  # views, 4 x (N, U)
-        c[t + 1] = f * c[t] + i * g
-        e[t] = np.tanh(c[t + 1] if u is None else c[t + 1] + u[:, t])
-        h[t + 1] = o * e[t]
+    with one_blas_thread():
+        for t in range(T):
+            a = gates[t]
+            a += h[t] @ recurrent
+            a *= half
+            np.tanh(a, out=a)
+            a *= half
+            a += 1 - half  # 0 for g
+            i, f, g, o = np.split(a, 4, axis=1)  # views, 4 x (N, U)
+            np.multiply(f, c[t], out=c[t + 1])
+            c[t + 1] += i * g
+            np.tanh(c[t + 1] if u is None else c[t + 1] + u[:, t], out=e[t])
+            np.multiply(o, e[t], out=h[t + 1])
     return np.ascontiguousarray(h[1:].transpose(1, 0, 2)), c[T].copy(), (x, h, c, e, gates)
 
 
-@one_blas_thread()
 def lstm_backward(
     dh: np.ndarray, dc: np.ndarray, saved: Saved, w: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -55,19 +63,20 @@ def lstm_backward(
     da = np.empty_like(gates)
     du = np.empty((N, T, U), dh.dtype)
     from_next = np.zeros((N, U), dh.dtype)
-    for t in reversed(range(T)):
-        i, f, g, o = np.split(gates[t], 4, axis=1)
-        dh_t = dh[:, t] + from_next
-        du[:, t] = dh_t * o * (1 - e[t] * e[t])
-        dc = dc + du[:, t]
-        di, df, dg, do = np.split(da[t], 4, axis=1)
-        di[...] = dc * g * i * (1 - i)
-        df[...] = dc * c[t] * f * (1 - f)
-        dg[...] = dc * i * (1 - g * g)
-        do[...] = dh_t * e[t] * o * (1 - o)
-        from_next = da[t] @ w[:, :U]
-        dc = dc * f
+    with one_blas_thread():
+        for t in reversed(range(T)):
+            i, f, g, o = np.split(gates[t], 4, axis=1)
+            dh_t = dh[:, t] + from_next
+            du[:, t] = dh_t * o * (1 - e[t] * e[t])
+            dc = dc + du[:, t]
+            di, df, dg, do = np.split(da[t], 4, axis=1)
+            di[...] = dc * g * i * (1 - i)
+            df[...] = dc * c[t] * f * (1 - f)
+            dg[...] = dc * i * (1 - g * g)
+            do[...] = dh_t * e[t] * o * (1 - o)
+            from_next = da[t] @ w[:, :U]
+            dc = dc * f
     flat = da.reshape(T * N, 4 * U)
     inputs = np.concatenate([h[:-1].reshape(T * N, U), x.transpose(1, 0, 2).reshape(T * N, x.shape[2])], axis=1)  # (T·N, U+D)
-    dx = (da @ w[:, U:]).transpose(1, 0, 2)
-    return dx, from_next, dc, flat.T @ inputs, flat.sum(0), du
+    dx = product(flat, w[:, U:]).reshape(T, N, x.shape[2]).transpose(1, 0, 2)
+    return dx, from_next, dc, product(flat.T, inputs), flat.sum(0), du

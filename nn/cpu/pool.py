@@ -7,51 +7,60 @@ Rows and columns beyond (H // S)·S belong to no window, and dx is 0 there. A Na
 
 import numpy as np
 
-from nn.cpu.threads import parallel
+from nn.cpu.frame import Area, areas
+from nn.cpu.memory import empty, zeros
+from nn.cpu.threads import BLOCK, parallel
 
 
-def maxpool2d(x: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """x (N, H, W, C) -> y (N, H//S, W//S, C) and the winner of each window (same shape, unsigned integers).
+def maxpool2d(x: np.ndarray, size: int, *, winners: bool = True) -> tuple[np.ndarray, np.ndarray | None]:
+    """x (N, H, W, C) -> y (N, H//S, W//S, C) and the winner of each window (same shape, unsigned integers), None where winners=False.
 
-    The best of each window's row first, then the best of those: of equals the first in row-major order. Strided values
-    are first copied side by side, since NumPy is fast on long contiguous runs only.
+    The winner is counted: one for each place of the window, from the first on, until the maximum has been met.
     """
     N, H, W, C = x.shape
     I, J = H // size, W // size
-    y = np.empty((N, I, J, C), x.dtype)
-    winner = np.empty((N, I, J, C), np.min_scalar_type(size * size))
+    y = empty((N, I, J, C), x.dtype)
+    winner = empty((N, I, J, C), np.min_scalar_type(size * size)) if winners else None
+    cut = areas(N, I, size * size * J * C, BLOCK)
 
-    def image(n: int) -> None:
-        whole = x[n, : I * size, : J * size]
-        best, column = first_largest([np.ascontiguousarray(whole[:, s::size]) for s in range(size)])  # (I·S, J, C)
-        y[n], row = first_largest([best[r::size] for r in range(size)])  # (I, J, C)
-        winner[n] = sum((row == r) * (column[r::size] + column.dtype.type(r * size)) for r in range(size))
+    def work(k: int) -> None:
+        best = y[cut[k]]
+        first, *others = places(x, cut[k], size, J)
+        best[...] = first
+        for place in others:
+            np.maximum(best, place, out=best)
+        if winner is None:
+            return
+        count = winner[cut[k]]
+        count[...] = 0
+        unmet, other = np.ones(best.shape, bool), empty(best.shape, bool)
+        for place in (first, *others[:-1]):
+            unmet &= np.not_equal(place, best, out=other)
+            count += unmet
 
-    parallel(image, N)
+    parallel(work, len(cut))
     return y, winner
 
 
 def maxpool2d_backward(dy: np.ndarray, winner: np.ndarray, size: int, x_shape: tuple[int, ...]) -> np.ndarray:
     """dx (N, H, W, C): each dy goes to the element that won its window."""
-    I, J = dy.shape[1:3]
+    N, I, J, C = dy.shape
     covered = (I * size, J * size) == tuple(x_shape[1:3])
-    dx = (np.empty if covered else np.zeros)(x_shape, dy.dtype)
+    dx = (empty if covered else zeros)(x_shape, dy.dtype)
+    cut = areas(N, I, size * size * J * C, BLOCK)
 
-    def image(n: int) -> None:
-        for k in range(size * size):
-            r, s = divmod(k, size)
-            np.multiply(dy[n], winner[n] == k, out=dx[n, r : I * size : size, s : J * size : size])
+    def work(k: int) -> None:
+        won = empty(winner[cut[k]].shape, bool)
+        for number, place in enumerate(places(dx, cut[k], size, J)):
+            np.equal(winner[cut[k]], number, out=won)
+            np.multiply(dy[cut[k]], won, out=place)
 
-    parallel(image, len(dy))
+    parallel(work, len(cut))
     return dx
 
 
-def first_largest(values: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """The largest of several arrays, element by element, and the number of the first array that has it."""
-    best = values[0]
-    number = np.zeros(best.shape, np.min_scalar_type(len(values) ** 2))
-    for k, value in enumerate(values[1:], 1):
-        larger = np.maximum(best, value)
-        np.maximum(number, (larger != best) * number.dtype.type(k), out=number)  # far faster than a masked assignment
-        best = larger
-    return best, number
+def places(x: np.ndarray, area: Area, size: int, across: int) -> list[np.ndarray]:
+    """For each of a window's S·S places what stands there in all windows of an area: views (n, i, J, C)."""
+    images, rows = area
+    whole = x[images, rows.start * size : rows.stop * size, : across * size]
+    return [whole[:, r::size, s::size] for r in range(size) for s in range(size)]

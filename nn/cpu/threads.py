@@ -13,7 +13,9 @@ from functools import cache
 
 from threadpoolctl import ThreadpoolController
 
-BLOCK = 1 << 17  # floats in a block, 512 KB in float32: small enough to stay in a core's cache, large enough to hide a call's cost
+BLOCK = 1 << 20  # floats in a block, 4 MB in float32. Smaller ones would fit a nearer cache, but a call must be long: measured, threads
+# that hand Python's lock to each other at each short call lose more than the cache gains
+SMALL = 1 << 16  # floats that one thread has done before another is awake
 
 
 @cache
@@ -32,7 +34,7 @@ def one_blas_thread() -> Iterator[None]:
         yield
 
 
-def parallel(work: Callable[[int], None], count: int) -> None:
+def parallel(work: Callable[[int], object], count: int) -> None:
     """Call work(0) ... work(count - 1) on this thread and the pool's, each taking the next one as soon as it is free."""
     pool, _, threads = _pool(os.getpid())
     todo = iter(range(count))  # shared: taking the next number is one atomic step
@@ -49,8 +51,10 @@ def parallel(work: Callable[[int], None], count: int) -> None:
 
 
 def blocks(rows: int, width: int) -> list[slice]:
-    """Cut `rows` rows of `width` floats into slices of at most BLOCK floats, one row at the least."""
-    step = max(1, BLOCK // max(1, width))
+    """Cut `rows` rows of `width` floats evenly into slices of at most BLOCK floats, one row at the least; into four where each
+    is still worth a thread's while."""
+    pieces = max(1, -(-rows * width // BLOCK), min(4, rows * width // SMALL))
+    step = max(1, min(-(-rows // pieces), BLOCK // max(1, width)))
     return [slice(first, min(first + step, rows)) for first in range(0, rows, step)]
 
 

@@ -18,26 +18,33 @@ Index = tuple[int, int, int, int]
 
 @in_float64
 def conv2d(
-    x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None, stride: Pair = (1, 1), padding: Padding = ((0, 0), (0, 0))
+    x: np.ndarray,
+    w: np.ndarray,
+    b: np.ndarray | None = None,
+    stride: Pair = (1, 1),
+    padding: Padding = ((0, 0), (0, 0)),
+    *,
+    relu: bool = False,
 ) -> np.ndarray:
-    """x (N, H, W, C), w (O, R, S, C), b (O,) -> y (N, I, J, O), I = (H + top + bottom - R) // stride + 1, J alike."""
+    """x (N, H, W, C), w (O, R, S, C), b (O,) -> y (N, I, J, O), I = (H + top + bottom - R) // stride + 1, J alike; relu: y = max(y, 0)."""
     I, J = ((x.shape[k] + sum(padding[k - 1]) - w.shape[k]) // stride[k - 1] + 1 for k in (1, 2))
     y = np.zeros((len(x), I, J, len(w)))
     for at_y, at_x, at_w in products(y.shape, x.shape, w.shape, stride, padding):
         y[at_y] += x[at_x] * w[at_w]
-    return y if b is None else y + b
+    y = y if b is None else y + b
+    return np.maximum(y, 0) if relu else y
 
 
 @in_float64
 def conv2d_backward(
-    dy: np.ndarray, x: np.ndarray, w: np.ndarray, stride: Pair = (1, 1), padding: Padding = ((0, 0), (0, 0))
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """From dy (N, I, J, O): dx (N, H, W, C), dw (O, R, S, C), db (O,)."""
+    dy: np.ndarray, x: np.ndarray, w: np.ndarray, stride: Pair = (1, 1), padding: Padding = ((0, 0), (0, 0)), *, bias: bool = True
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """From dy (N, I, J, O): dx (N, H, W, C), dw (O, R, S, C), db (O,), which is None where bias=False."""
     dx, dw = np.zeros_like(x), np.zeros_like(w)
     for at_y, at_x, at_w in products(dy.shape, x.shape, w.shape, stride, padding):
         dx[at_x] += dy[at_y] * w[at_w]
         dw[at_w] += dy[at_y] * x[at_x]
-    return dx, dw, np.einsum("nijo->o", dy)
+    return dx, dw, np.einsum("nijo->o", dy) if bias else None
 
 
 def products(y_shape: Index, x_shape: Index, w_shape: Index, stride: Pair, padding: Padding) -> Iterator[tuple[Index, Index, Index]]:

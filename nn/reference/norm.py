@@ -18,16 +18,39 @@ def batch_statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @in_float64
-def batch_norm(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, mean: np.ndarray, variance: np.ndarray, epsilon: float) -> np.ndarray:
-    """y = γ (x - μ) / √(σ² + ε) + β with the statistics given; γ, β, μ, σ² are (C,)."""
-    return gamma * (x - mean) / np.sqrt(variance + epsilon) + beta
+def batch_norm(
+    x: np.ndarray,
+    gamma: np.ndarray,
+    beta: np.ndarray,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    epsilon: float,
+    *,
+    relu: bool = False,
+) -> np.ndarray:
+    """y = γ (x - μ) / √(σ² + ε) + β with the statistics given; γ, β, μ, σ² are (C,). relu: y = max(y, 0)."""
+    y = gamma * (x - mean) / np.sqrt(variance + epsilon) + beta
+    return np.maximum(y, 0) if relu else y
 
 
 @in_float64
 def batch_norm_backward(
-    dy: np.ndarray, x: np.ndarray, gamma: np.ndarray, mean: np.ndarray, variance: np.ndarray, epsilon: float, of_batch: bool
+    dy: np.ndarray,
+    x: np.ndarray,
+    gamma: np.ndarray,
+    mean: np.ndarray,
+    variance: np.ndarray,
+    epsilon: float,
+    of_batch: bool,
+    *,
+    beta: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """From dy: dx, dγ (C,), dβ (C,). `of_batch` says that μ and σ² were the batch's own, so dx has the paths through them."""
+    """From dy: dx, dγ (C,), dβ (C,). `of_batch` says that μ and σ² were the batch's own, so dx has the paths through them.
+
+    beta: given where a ReLU followed; then dy counts only where y = γ x̂ + β > 0.
+    """
+    if beta is not None:
+        dy = np.where(batch_norm(x, gamma, beta, mean, variance, epsilon) > 0, dy, 0)
     dx, dgamma, dbeta = np.zeros_like(x), np.zeros_like(gamma), np.zeros_like(gamma)
     for c in range(x.shape[-1]):
         from_mean = x[..., c] - mean[c]

@@ -11,8 +11,8 @@ from nn.reference.precision import in_float64
 
 
 @in_float64
-def maxpool2d(x: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """x (N, H, W, C) -> y (N, H//S, W//S, C) and the winner of each window (same shape)."""
+def maxpool2d(x: np.ndarray, size: int, *, winners: bool = True) -> tuple[np.ndarray, np.ndarray | None]:
+    """x (N, H, W, C) -> y (N, H//S, W//S, C) and the winner of each window (same shape), None where winners=False."""
     N, H, W, C = x.shape
     y = np.zeros((N, H // size, W // size, C))
     winner = np.zeros(y.shape, int)
@@ -20,7 +20,7 @@ def maxpool2d(x: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
         window = x[n, i * size : (i + 1) * size, j * size : (j + 1) * size, c]  # (S, S)
         y[n, i, j, c] = window.max()
         winner[n, i, j, c] = window.argmax()  # of equals the first
-    return y, winner
+    return y, winner if winners else None
 
 
 @in_float64

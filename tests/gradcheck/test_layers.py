@@ -52,13 +52,25 @@ def test_activation(layer, shape, rng, spread):
     assert_right(gradcheck.check(layer(), 5 * spread(rng, *shape), rng=rng))
 
 
+@pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("shape", [(6, 3), (2, 3, 5, 3), (1, 2, 1, 3), (0, 3)])
-def test_batch_norm(training, shape, rng):
-    layer = nn.BatchNorm(3, epsilon=1e-2).train(training)
+def test_batch_norm(training, shape, relu, rng):
+    layer = nn.BatchNorm(3, epsilon=1e-2, relu=relu).train(training)
     for member in layer.buffers().values():
         member.value[...] = rng.uniform(0.5, 2, 3)
     assert_right(gradcheck.check(layer, rng.normal(size=shape), rng=rng))
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    ("options", "shape"), [({}, (2, 4, 3, 2)), ({"size": 2, "stride": 2, "padding": 1}, (1, 3, 5, 2)), ({}, (0, 4, 3, 2))]
+)
+def test_conv_block(options, shape, training, rng):
+    layer = nn.ConvBlock(2, 3, rng=rng, **options).train(training)
+    for member in layer.norm.buffers().values():
+        member.value[...] = rng.uniform(0.5, 2, 3)
+    assert_right(gradcheck.check(layer, rng.normal(size=shape), rng=rng, exhaustive=200))
 
 
 @pytest.mark.parametrize("training", [True, False])

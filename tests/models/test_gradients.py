@@ -43,7 +43,7 @@ def test_all_are_right(monkeypatch, capsys):
     monkeypatch.setattr(gradcheck, "check", check)
     assert main(["gradcheck"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 21
+    assert len(lines) == 24
     for line in lines[1:]:
         assert line.endswith("  right")
         worst, bar = map(float, line.split()[-3:-1])

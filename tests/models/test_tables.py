@@ -148,7 +148,8 @@ def test_every_convolution_is_followed_by_batch_norm_and_relu(paper_cfpd, paper_
         blocks = [layer for name, layer in model.layers() if name.rsplit(".", 1)[-1] in {f"conv{k}" for k in range(1, 9)}]
         assert len(blocks) in (6, 8)
         for block in blocks:
-            assert [type(layer).__name__ for _, layer in block.children()] == ["Conv2D", "BatchNorm", "ReLU"]
+            assert [type(layer).__name__ for _, layer in block.children()] == ["Conv2D", "BatchNorm"]
+            assert block.norm.relu and not block.conv.bias
 
 
 def test_fc_1_is_dropout_dense_relu_batch_norm(paper_cfpd, paper_corefan):

@@ -28,8 +28,11 @@ def channels_last(x):
     return x.permute(0, 2, 3, 1)
 
 
-def compare(layer, inputs, function, rng, constants=()):
-    """Run the layer, and PyTorch's function of (inputs, parameters by name); compare outputs and all gradients."""
+def compare(layer, inputs, function, rng, constants=(), in_norm=None):
+    """Run the layer, and PyTorch's function of (inputs, parameters by name); compare outputs and all gradients.
+
+    Number by number, or, where numbers are sums of thousands, by ‖ours - theirs‖ <= in_norm ‖theirs‖.
+    """
     dtype = inputs[0].dtype.type
     inner = {name: leaf(p.value) for name, p in layer.parameters().items()}
     outer = [leaf(x) for x in inputs]
@@ -43,7 +46,12 @@ def compare(layer, inputs, function, rng, constants=()):
     pairs = [*zip(ours, theirs, strict=True), *((g, x.grad) for g, x in zip(gradients, outer, strict=True))]
     pairs += [(p.grad, inner[name].grad) for name, p in layer.parameters().items()]
     for mine, reference in pairs:
-        np.testing.assert_allclose(mine, reference.detach().numpy(), **TOLERANCE[dtype])
+        reference = reference.detach().numpy()
+        if in_norm is None:
+            np.testing.assert_allclose(mine, reference, **TOLERANCE[dtype])
+        else:
+            assert mine.shape == reference.shape
+            assert np.linalg.norm(mine - reference) <= in_norm * np.linalg.norm(reference)
 
 
 @pytest.mark.parametrize(
@@ -68,6 +76,48 @@ def test_conv_of_the_same_size(dtype, rng):
         return channels_last(torch.nn.functional.conv2d(padded, channels_first(weight)))
 
     compare(layer, [rng.normal(size=(2, 5, 6, 2)).astype(dtype)], function, rng)
+
+
+@pytest.mark.parametrize("sides", [(9, 10), (2, 2), (5, 6), (1, 14), (20, 21)])
+@pytest.mark.parametrize(("C", "O"), [(64, 64), (65, 96)])
+def test_conv_of_many_channels(C, O, sides, dtype, rng):
+    """By Winograd's products here."""
+    layer = nn.Conv2D(C, O, rng=rng).astype(dtype)
+
+    def function(x, weight, bias):
+        return channels_last(torch.nn.functional.conv2d(channels_first(x), channels_first(weight), bias, padding=1))
+
+    tolerance = {np.float64: 1e-13, np.float32: 1e-5}[dtype]
+    compare(layer, [rng.normal(size=(2, *sides, C)).astype(dtype)], function, rng, in_norm=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "options", "shape"),
+    [
+        (2, 3, {}, (3, 5, 4, 2)),
+        (3, 4, {"size": (3, 2), "stride": (2, 1), "padding": 1}, (2, 5, 6, 3)),
+        (64, 64, {}, (2, 9, 10, 64)),
+    ],
+)
+@pytest.mark.parametrize("training", [True, False])
+def test_conv_block(inputs, outputs, options, shape, training, dtype, rng):
+    layer = nn.ConvBlock(inputs, outputs, rng=rng, **options).astype(dtype).train(training)
+    for member in layer.norm.buffers().values():
+        member.value[...] = rng.uniform(0.5, 2, outputs)
+    running = [torch.tensor(member.value.copy()) for member in (layer.norm.mean, layer.norm.variance)]
+
+    def function(x, **p):
+        F = torch.nn.functional
+        z = F.conv2d(channels_first(x), channels_first(p["conv.weight"]), stride=layer.conv.stride, padding=1)
+        return channels_last(torch.relu(F.batch_norm(z, *running, p["norm.gamma"], p["norm.beta"], training, 0.1, 1e-5)))
+
+    x, tolerance = rng.normal(size=shape).astype(dtype), {np.float64: 1e-13, np.float32: 1e-5}[dtype]
+    compare(layer, [x], function, rng, in_norm=tolerance)
+    for member, theirs in zip((layer.norm.mean, layer.norm.variance), running, strict=True):
+        np.testing.assert_allclose(member.value, theirs, **TOLERANCE[dtype])
+    if not training:  # and folded
+        theirs = function(torch.tensor(x), **{name: torch.tensor(p.value) for name, p in layer.parameters().items()}).numpy()
+        assert np.linalg.norm(layer.evaluate().forward(x) - theirs) <= tolerance * np.linalg.norm(theirs)
 
 
 @pytest.mark.parametrize("size", [2, 3])

@@ -40,6 +40,17 @@ def test_agrees_with_the_loops(ops, arrays, seed, N, sides, C, O, filters, strid
     arrays.agree(ops.conv2d_backward(dy, x, w, stride, padding), reference.conv2d_backward(dy, x, w, stride, padding))
 
 
+@given(seed=SEEDS, N=st.integers(0, 2), sides=st.tuples(SIDES, SIDES), C=CHANNELS, O=CHANNELS, padding=st.tuples(ZEROS, ZEROS))
+def test_relu_and_no_bias_agree_with_the_loops(ops, arrays, seed, N, sides, C, O, padding):
+    x, w, b, rng = draw(seed, arrays, N, sides, C, O, (3, 3), padding)
+    y = ops.conv2d(x, w, b, (1, 1), padding, relu=True)
+    arrays.agree(y, reference.conv2d(x, w, b, (1, 1), padding, relu=True))
+    dy = arrays(rng, *y.shape)
+    ours, theirs = (room.conv2d_backward(dy, x, w, (1, 1), padding, bias=False) for room in (ops, reference))
+    arrays.agree(ours[:2], theirs[:2])
+    assert ours[2] is None and theirs[2] is None
+
+
 @shapes
 def test_is_linear_and_its_backwards_are_its_adjoints(ops, seed, N, sides, C, O, filters, stride, padding):
     x, w, _, rng = draw(seed, lambda rng, *shape: rng.normal(size=shape), N, sides, C, O, filters, padding)
@@ -54,6 +65,16 @@ def test_is_linear_and_its_backwards_are_its_adjoints(ops, seed, N, sides, C, O,
     dy = rng.normal(size=y.shape)
     dx, dw, _ = ops.conv2d_backward(dy, x, w, stride, padding)
     np.testing.assert_allclose([(dx * x).sum(), (dw * w).sum()], (dy * y).sum(), atol=1e-9)  # ⟨Aᵀdy, x⟩ = ⟨dy, Ax⟩
+
+
+def test_wide_ones_are_linear_too_and_their_backwards_adjoints(ops, rng):
+    """64 channels: other rungs than few channels take, each pass its own."""
+    x, w, padding = rng.normal(size=(2, 9, 7, 64)), rng.normal(size=(64, 3, 3, 64)), ((1, 0), (2, 1))
+    y = ops.conv2d(x, w, None, (1, 1), padding)
+    dy = rng.normal(size=y.shape)
+    dx, dw, _ = ops.conv2d_backward(dy, x, w, (1, 1), padding)
+    np.testing.assert_allclose([(dx * x).sum(), (dw * w).sum()], (dy * y).sum(), rtol=1e-11)
+    np.testing.assert_allclose(ops.conv2d(3 * x, w - w[::-1], None, (1, 1), padding), 3 * (y - y[..., ::-1]), atol=1e-10)
 
 
 def test_a_3x3_filter_by_hand(ops):

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nn import Dense, Flatten, reference
+from nn.cpu import product
 
 
 @given(seed=st.integers(0, 2**32 - 1), N=st.integers(0, 5), D=st.integers(1, 6), O=st.integers(1, 6))
@@ -14,6 +15,16 @@ def test_agrees_with_the_sums(ops, arrays, seed, N, D, O):
     x, w, b, dy = arrays(rng, N, D), arrays(rng, O, D), arrays(rng, O), arrays(rng, N, O)
     arrays.agree(ops.dense(x, w, b), reference.dense(x, w, b))
     arrays.agree(ops.dense_backward(dy, x, w), reference.dense_backward(dy, x, w))
+
+
+@pytest.mark.parametrize("piece", [1, 7, 50, 1 << 24])
+@given(seed=st.integers(0, 2**32 - 1), M=st.integers(0, 30), K=st.integers(1, 9), N=st.integers(1, 30))
+def test_a_product_in_any_number_of_pieces(piece, arrays, seed, M, K, N):
+    rng = np.random.default_rng(seed)
+    a, b = arrays(rng, M, K), arrays(rng, K, N)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(product, "PIECE", piece)
+        arrays.agree(product.product(a, b), a.astype(np.float64) @ b.astype(np.float64))
 
 
 def test_by_hand(rng):

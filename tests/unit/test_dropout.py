@@ -35,8 +35,8 @@ def test_float32_and_float64_draw_the_same_mask():
     assert small.dtype == np.float32 and np.array_equal(small, large)
 
 
-def test_evaluation_passes_all_on_and_draws_nothing(rng):
-    layer = Dropout(0.5, rng=rng).evaluate()
+def test_out_of_training_it_passes_all_on_and_draws_nothing(rng):
+    layer = Dropout(0.5, rng=rng).train(False)
     before = rng.bit_generator.state
     x = np.arange(6.0)
     assert np.array_equal(layer.forward(x), x)

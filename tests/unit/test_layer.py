@@ -15,6 +15,7 @@ LAYERS = {  # name: (layer, input shapes, output shapes)
     "Tanh": (lambda rng: nn.Tanh(), [(3, 4)], [(3, 4)]),
     "Dropout": (lambda rng: nn.Dropout(0.5, rng=rng), [(3, 4)], [(3, 4)]),
     "BatchNorm": (lambda rng: nn.BatchNorm(2), [(2, 3, 3, 2)], [(2, 3, 3, 2)]),
+    "ConvBlock": (lambda rng: nn.ConvBlock(2, 3, rng=rng), [(2, 4, 5, 2)], [(2, 4, 5, 3)]),
     "LSTM": (lambda rng: nn.LSTM(3, 2, rng=rng), [(2, 4, 3), (2, 2), (2, 2)], [(2, 4, 2), (2, 2)]),
     "SeededLSTM": (lambda rng: nn.SeededLSTM(3, 2, 4, (2, 1), rng=rng), [(2, 2, 3), (2, 4)], [(2, 3, 2)]),
 }
@@ -50,6 +51,28 @@ def test_a_second_backward_without_a_forward_names_the_layer(name, rng):
     layer.backward(*upstream)
     with pytest.raises(RuntimeError, match=f"{name}.backward has no forward to go with"):
         layer.backward(*upstream)
+
+
+@EVERY_LAYER
+def test_evaluation_keeps_nothing_for_backward_and_says_so(name, rng):
+    layer, inputs, upstream = made(name, rng)
+    for kept in layer.train(False), layer.train():
+        kept.forward(*inputs)
+        kept.backward(*upstream)
+    layer.evaluate().forward(*inputs)
+    with pytest.raises(
+        RuntimeError, match=rf"{name}.backward has no forward to go with: evaluate\(\) keeps nothing for it, train\(False\) does"
+    ):
+        layer.backward(*upstream)
+
+
+@EVERY_LAYER
+def test_evaluation_and_running_statistics_give_the_same(name, rng):
+    """evaluate() and train(False) differ in what they keep alone, and a folded block in rounding."""
+    layer, inputs, _ = made(name, rng, np.float64)
+    evaluated, unfolded = arrays_of(layer.evaluate().forward(*inputs)), arrays_of(layer.train(False).forward(*inputs))
+    for ours, theirs in zip(evaluated, unfolded, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-13)
 
 
 @pytest.mark.parametrize("loss", [nn.MeanSquaredError, nn.LandmarkError])
@@ -93,6 +116,42 @@ def test_two_runs_agree_to_the_last_bit(name):
         return [*arrays_of(layer.forward(*inputs)), *arrays_of(layer.backward(*upstream)), *(p.grad for p in layer.parameters().values())]
 
     assert all(np.array_equal(first, second) for first, second in zip(run(), run(), strict=True))
+
+
+def test_the_first_gradient_is_taken_and_later_ones_are_added_to_it():
+    parameter, first, second = nn.Parameter(np.zeros(3)), np.array([1.0, 2, 3]), np.array([10.0, 20, 30])
+    parameter.add_grad(first)
+    assert parameter.grad is first
+    parameter.add_grad(second)
+    assert parameter.grad is first and first.tolist() == [11, 22, 33]
+    assert second.tolist() == [10, 20, 30]
+
+
+def test_a_gradient_is_zeros_before_the_first_and_after_zero_grad():
+    parameter = nn.Parameter(np.ones((2, 3), np.float32))
+    for _ in range(2):
+        assert parameter.grad.shape == (2, 3) and parameter.grad.dtype == np.float32 and not parameter.grad.any()
+        parameter.add_grad(np.ones((2, 3), np.float32))
+        assert parameter.grad.all()
+        parameter.zero_grad()
+
+
+def test_zero_grad_leaves_the_array_that_was_the_gradient():
+    parameter, taken = nn.Parameter(np.zeros(2)), np.array([1.0, 2])
+    parameter.add_grad(taken)
+    parameter.zero_grad()
+    parameter.add_grad(np.array([5.0, 5]))
+    assert taken.tolist() == [1, 2] and parameter.grad.tolist() == [5, 5]
+
+
+def test_a_gradient_that_was_read_or_set_is_added_to():
+    parameter = nn.Parameter(np.zeros(2))
+    parameter.grad[...] = 1
+    parameter.add_grad(np.array([1.0, 2]))
+    assert parameter.grad.tolist() == [2, 3]
+    parameter.grad = np.array([7.0, 7])
+    parameter.add_grad(np.array([1.0, 2]))
+    assert parameter.grad.tolist() == [8, 9]
 
 
 def model(rng, width=3):

@@ -29,6 +29,14 @@ def test_agrees_with_the_loops(ops, arrays, seed, N, H, W, C, size, ties):
     arrays.agree(ops.maxpool2d_backward(dy, winner, size, x.shape), reference.maxpool2d_backward(dy, winner, size, x.shape))
 
 
+@given(seed=st.integers(0, 2**32 - 1), N=st.integers(0, 2), H=st.integers(1, 6), W=st.integers(1, 6), size=st.integers(1, 3))
+def test_without_winners_y_is_the_same(ops, arrays, seed, N, H, W, size):
+    x = arrays(np.random.default_rng(seed), N, H, W, 2)
+    for room in (ops, reference):
+        y, none = room.maxpool2d(x, size, winners=False)
+        assert none is None and np.array_equal(y, room.maxpool2d(x, size)[0])
+
+
 def test_a_tie_goes_to_the_first_in_row_major_order(ops):
     _, winner = ops.maxpool2d(np.array([[0.0, 1, 0], [1, 1, 0], [0, 0, 0]])[None, :, :, None], 3)
     assert winner.item() == 1
