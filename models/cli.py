@@ -61,6 +61,18 @@ def parser() -> argparse.ArgumentParser:
     gradients.add_argument("--seed", type=int, default=0)
     gradients.add_argument("--verbose", action="store_true", help="a table of every tensor")
     gradients.set_defaults(call=run_gradcheck)
+
+    bench = commands.add_parser("bench", help="measure our NumPy against PyTorch on this machine")
+    bench.add_argument("--models", nargs="+", choices=["cfpd", "corefan"], default=["cfpd", "corefan"])
+    bench.add_argument(
+        "--what", nargs="+", choices=["layers", "models", "ladder", "memory"], default=["layers", "models", "ladder", "memory"]
+    )
+    bench.add_argument("--batch", type=int, nargs="+", default=[1, 16, 64], help="of the models; all else is measured at the middle one")
+    bench.add_argument("--rounds", type=int, default=11, help="at most; a slow row gets fewer, but 3 unless this is less")
+    bench.add_argument("--width", type=int, default=64, help="channels of the first convolution")
+    bench.add_argument("--size", type=int, default=112, help="side of the images, in pixels")
+    bench.add_argument("--out", type=Path, default=Path("runs/bench"), metavar="FOLDER", help="for bench.json, bench.md and bench.png")
+    bench.set_defaults(call=run_bench)
     return top
 
 
@@ -116,6 +128,20 @@ def run_gradcheck(arguments: argparse.Namespace) -> int:
     from models import gradients
 
     return 0 if gradients.run(arguments.seed, arguments.verbose) else 1
+
+
+def run_bench(arguments: argparse.Namespace) -> int:
+    """`faceseed bench`."""
+    from models import bench
+    from models.measure.plan import Plan
+
+    models, batches, what = (tuple(dict.fromkeys(given)) for given in (arguments.models, arguments.batch, arguments.what))
+    try:
+        bench.run(Plan(models, batches, arguments.rounds, arguments.width, arguments.size, what), arguments.out)
+    except KeyboardInterrupt:
+        print("\nfaceseed: stopped; nothing was written", file=sys.stderr)
+        return 130
+    return 0
 
 
 def parse_box(text: str | None) -> np.ndarray | None:

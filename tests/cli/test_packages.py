@@ -38,7 +38,7 @@ def strangers(folder, *allowed):
 
 def test_the_walk_sees_imports():
     found = {name for path, name in imports("nn") if path.name == "lstm.py" and path.parent.name == "cpu"}
-    assert {"numpy", "nn.cpu.activation.sigmoid"} <= found
+    assert {"numpy", "nn.cpu.product.product"} <= found
     assert ("models/faces/opencv.py", "cv2") in strangers("models", "nn", "models", "numpy", "matplotlib", "threadpoolctl")
 
 
@@ -53,7 +53,15 @@ def test_the_rooms_know_nothing_of_the_house():
 
 
 def test_models_know_nothing_of_tutorials():
-    assert strangers("models", "models", "nn", "numpy", "matplotlib", "threadpoolctl", "cv2") == []
+    assert strangers("models", "models", "nn", "numpy", "matplotlib", "threadpoolctl", "cv2", "tqdm", "torch") == []
+
+
+def test_pytorch_is_measured_and_nothing_else():
+    assert {path.relative_to(ROOT).parts[:2] for path, name in imports("models") if name.split(".")[0] == "torch"} == {
+        ("models", "bench.py"),
+        ("models", "measure"),
+    }
+    assert not [name for _, name in imports("nn") if name.split(".")[0] == "torch"]
 
 
 def test_opencv_has_one_door():

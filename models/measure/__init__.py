@@ -1,0 +1,1 @@
+"""What `faceseed bench` measures: layers, models, the ladder of convolutions, memory; ours beside PyTorch's."""
