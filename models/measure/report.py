@@ -7,7 +7,8 @@ Row = dict[str, Any]
 TIMES = """\
 Medians in ms, training mode, batch {batch}; ratio = ours / PyTorch, below 1 where ours is faster. PyTorch's figure is that of the faster
 memory format (of Adam: of the fastest way), column by column. A network's first convolution has nobody to pass a gradient on to: PyTorch
-is spared that work, as in training. Adam is one step over all weights of a model."""
+is spared that work, as in training. Adam is one step over all weights of a model. Before each time both sides' threads have gone to
+sleep, so that none disturbs the other side; to wake them takes PyTorch some ms, which is most of its time in the smallest rows."""
 LIMITS = """\
 limit = max(flops / GEMM peak, bytes / copy bandwidth), forward and backward one after the other, each input read once and each output
 written once; then the share of it that each side reaches, limit / time. Convolutions count the flops of the direct algorithm: Winograd's

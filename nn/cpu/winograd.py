@@ -204,7 +204,7 @@ def transformed_filters(w: np.ndarray, m: int) -> np.ndarray:
         return transform_filters(w, m)
     key = id(w), m
     if key not in _kept:
-        _kept[key] = weakref.ref(w, lambda _: _kept.pop(key)), transform_filters(w, m)
+        _kept[key] = weakref.ref(w, lambda _: _kept.pop(key, None)), transform_filters(w, m)
     return _kept[key][1]
 
 
