@@ -44,8 +44,13 @@ class ConvBlock(Layer):
     def folded(self, slope: np.ndarray) -> np.ndarray:
         """s w, made anew only where s or w changed since the last time, and read-only: so the backend may keep what it makes of them."""
         made_of = self.conv.weight.value, slope
-        if self._folded is None or not all(map(np.array_equal, made_of, self._folded[0])):
+        if self._folded is None or not all(map(same, made_of, self._folded[0])):
             w = self.conv.weight.value * slope[:, None, None, None]
             w.flags.writeable = False
             self._folded = tuple(array.copy() for array in made_of), w
         return self._folded[1]
+
+
+def same(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two arrays hold the same numbers in the same dtype."""
+    return a.dtype == b.dtype and np.array_equal(a, b)

@@ -30,7 +30,9 @@ class Parameter(Buffer):
         self._grad: np.ndarray | None = None
 
     def add_grad(self, gradient: np.ndarray) -> None:
-        """grad <- grad + gradient. The array handed in belongs to the parameter from then on."""
+        """grad <- grad + gradient. The array handed in belongs to the parameter from then on. Raises ValueError on a wrong shape."""
+        if gradient.shape != self.value.shape:
+            raise ValueError(f"a parameter of shape {self.value.shape} got a gradient of shape {gradient.shape}")
         if self._grad is None:
             self._grad = gradient
         else:

@@ -16,7 +16,8 @@ def output_size(x_shape: tuple[int, ...], filter_shape: tuple[int, ...], stride:
 
 
 def areas(images: int, rows: int, width: int, most: int | None) -> list[Area]:
-    """Cut (images, rows) of `width` each into even areas of at most `most`, or one row; into four at least, for the cores' sake.
+    """Cut (images, rows) of `width` each into even areas of about `most`, one row at the least; into about four, for the cores' sake,
+    where that would make fewer.
 
     The cut depends on these numbers alone, never on the cores, and so do all sums that follow it. Without `most` nothing is cut.
     """

@@ -52,8 +52,12 @@ def _make_room(size: int) -> None:
     _most = max(_most, kept - sum(idle) + size)
     while idle and (excess := kept + size - _most) > 0:
         victim = idle.pop(min(bisect_left(idle, excess), len(idle) - 1))
-        blocks = _blocks[victim]
-        blocks.pop(next(k for k in range(len(blocks)) if sys.getrefcount(blocks[k]) == _IDLE - 1))  # no loop variable holds it here
+        for block in _blocks[victim]:
+            if sys.getrefcount(block) == _IDLE:
+                break
+        _blocks[victim] = [other for other in _blocks[victim] if other is not block]
+        if not _blocks[victim]:
+            del _blocks[victim]
         kept -= victim
 
 

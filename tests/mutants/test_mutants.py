@@ -234,7 +234,7 @@ MUTANTS = [
     ("folded block", "block.py", "offset, relu=True)", "self.norm.beta.value, relu=True)"),  # folded without the mean
     ("folded block", "block.py", "offset, relu=True)", "offset, relu=False)"),  # folded without the ReLU
     ("folded block", "block.py", "* slope[:, None, None, None]", "* self.norm.gamma.value[:, None, None, None]"),  # without σ
-    ("folded block", "block.py", "not all(map(np.array_equal, made_of, self._folded[0]))", "False"),  # the filters of before
+    ("folded block", "block.py", "not all(map(same, made_of, self._folded[0]))", "False"),  # the filters of before
     ("folded block", "block.py", "BatchNorm(outputs, relu=True)", "BatchNorm(outputs)"),  # a ReLU in the folded pass alone
     ("folded block", "norm.py", "self.beta.value - slope * self.mean.value", "self.beta.value + slope * self.mean.value"),  # sign
     ("folded block", "norm.py", "np.sqrt(self.variance.value + self.epsilon)", "np.sqrt(self.variance.value)"),  # ε forgotten

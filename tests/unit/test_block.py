@@ -70,6 +70,17 @@ def test_evaluation_folds_the_three_layers_into_one_to_rounding(inputs, outputs,
         block.backward(dy)
 
 
+def test_another_dtype_is_seen_by_the_next_evaluation(rng):
+    """The numbers may be the same: a slope of 1/4 is exact in both."""
+    block = ConvBlock(2, 3, rng=rng).evaluate()
+    block.norm.epsilon, block.norm.variance.value[...] = 3, 13
+    x = np.ones((1, 4, 4, 2), np.float32)
+    y = block.forward(x)
+    again = block.astype(np.float64).forward(x.astype(np.float64))
+    assert again.dtype == np.float64
+    np.testing.assert_allclose(again, y, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["conv.weight", "norm.gamma", "norm.beta", "norm.mean", "norm.variance"])
 def test_a_change_of_any_array_is_seen_by_the_next_evaluation(name, rng):
     """The folded filters are kept from call to call, in Winograd's form too."""

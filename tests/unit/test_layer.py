@@ -232,3 +232,12 @@ def test_a_layer_without_its_passes_says_so():
         Half().forward(0)
     with pytest.raises(NotImplementedError, match=r"Half\.backward"):
         Half().backward(0)
+
+
+def test_a_gradient_of_another_shape_is_named():
+    parameter = nn.Parameter(np.zeros((2, 3), np.float32))
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"a parameter of shape \(2, 3\) got a gradient of shape \(3,\)"):
+            parameter.add_grad(np.ones(3, np.float32))
+        parameter.add_grad(np.ones((2, 3), np.float32))
+    assert (parameter.grad == 2).all()

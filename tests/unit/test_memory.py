@@ -159,6 +159,12 @@ def test_room_is_made_by_the_smallest_idle_block_that_suffices_or_the_largest_an
     assert blocks() == [size * LARGE for size in kept]
 
 
+def test_sizes_that_are_gone_are_forgotten():
+    for size in range(1, 200):
+        empty((LARGE + size,), np.uint8)
+    assert len(memory._blocks) == 1
+
+
 def test_a_block_in_use_stays_known_while_idle_ones_go():
     held = empty((3 * LARGE,), np.uint8)
     for size in range(10 * LARGE, 20 * LARGE, LARGE):
