@@ -3,7 +3,6 @@
 limit = max(flops / peak, bytes / bandwidth)                                    (the roofline: Williams, Waterman and Patterson 2009)
 """
 
-import os
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ from threadpoolctl import threadpool_info
 
 import nn
 from models.measure.plan import is_block
-from nn.cpu.threads import parallel, parallel_blocks
+from nn.cpu.threads import cores, parallel, parallel_blocks
 
 Shape = tuple[int, ...]
 FLOAT = 4  # bytes
@@ -87,11 +86,6 @@ def best(work: Callable[[], object]) -> float:
         work()
         seconds.append(time.perf_counter() - start)
     return min(seconds[1:])
-
-
-def cores() -> int:
-    """Cores that this process may use: nn/cpu/threads.py runs a thread on each."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def facts() -> dict[str, str | int]:

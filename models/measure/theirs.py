@@ -11,7 +11,7 @@ from models.measure.clock import Side, measure
 from models.measure.ours import GRADIENT, RATE
 from models.measure.plan import Arrays
 from models.measure.pytorch import FORMATS, LOSSES, folded, in_format, twin
-from models.measure.roofline import cores
+from nn.cpu.threads import cores
 
 ADAMS: dict[str, dict[str, Any]] = {"default": {}, "foreach": {"foreach": True}, "fused": {"fused": True}}
 

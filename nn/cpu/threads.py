@@ -18,12 +18,16 @@ BLOCK = 1 << 20  # floats in a block, 4 MB in float32. Smaller ones would fit a 
 SMALL = 1 << 16  # floats that one thread has done before another is awake
 
 
+def cores() -> int:
+    """How many cores this process may use; a thread runs on each."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @cache
 def _pool(process: int) -> tuple[ThreadPoolExecutor, ThreadpoolController, int]:
     """Our threads beside the calling one, the handle on BLAS's own, and how many cores there are; made at first use, and anew
     in a forked process."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return ThreadPoolExecutor(max(1, count - 1), "faceseed"), ThreadpoolController(), count
+    return ThreadPoolExecutor(max(1, cores() - 1), "faceseed"), ThreadpoolController(), cores()
 
 
 @contextmanager
