@@ -107,3 +107,14 @@ def cut(monkeypatch):
             monkeypatch.setitem(conv.RUNGS, name, conv.Rung(*limited))
 
     return smaller
+
+
+@pytest.fixture(scope="module")
+def one_torch_thread():
+    """PyTorch's threads wait for each other longer than they compute on small maps."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

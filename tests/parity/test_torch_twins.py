@@ -16,14 +16,7 @@ from models.measure import theirs  # noqa: E402
 from models.measure.agreement import check_agreement, judge  # noqa: E402
 from models.measure.pytorch import FORMATS, LOSSES, BatchNorm, folded, in_format, twin  # noqa: E402
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """PyTorch's threads wait for each other longer than they compute on maps this small."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 @pytest.fixture(params=["cfpd", "corefan"])

@@ -20,13 +20,7 @@ TOLERANCE = {np.float32: 1e-4, np.float64: 1e-10}
 PARTS = {"chin": range(17), "eyebrows": range(17, 27), "eyes": range(36, 48), "nose": range(27, 36), "mouth": range(48, 68)}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """PyTorch's threads wait for each other longer than they compute on maps this small."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 # ---- the twins: p holds our weights by name ----
