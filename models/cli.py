@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,7 +21,11 @@ def parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train a model, on drawn faces or on your own photos")
     train.add_argument("model", choices=["sine", "cfpd", "corefan"])
-    train.add_argument("--preset", default="small", help="small (a CPU, minutes) or paper (as printed)")
+    train.add_argument(
+        "--preset",
+        default="small",
+        help="tiny (seconds, even in the emulator; learns little), small (a CPU, minutes) or paper (as printed)",
+    )
     train.add_argument("--data", default="", metavar="FOLDER", help="photos with .pts files; without it, drawn faces")
     train.add_argument(
         "--set",
@@ -33,7 +38,8 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--epochs", type=int)
     train.add_argument("--batch", type=int)
     train.add_argument("--seed", type=int)
-    train.add_argument("--device", default="cpu", help="cpu; this version has no GPU kernels")
+    train.add_argument("--device", choices=["cpu", "cuda", "emulated"], default="cpu", help="cuda: a GPU; emulated: one played by the CPU")
+    train.add_argument("--conv", metavar="RUNG", help="on a GPU, the convolution kernel to prefer: direct, tile, igemm, tf32x3 or tf32")
     train.add_argument("--out", type=Path, metavar="FOLDER", help="the run folder; runs/MODEL if not given")
     train.add_argument("--resume", action="store_true", help="go on with the run in --out")
     train.add_argument("--skip-bad", action="store_true", help="leave out files that cannot be used, and count them")
@@ -59,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
 
     gradients = commands.add_parser("gradcheck", help="hold every backward pass against central differences")
     gradients.add_argument("--seed", type=int, default=0)
+    gradients.add_argument("--device", choices=["cpu", "cuda", "emulated"], default="cpu", help="whose kernels")
     gradients.add_argument("--verbose", action="store_true", help="a table of every tensor")
     gradients.set_defaults(call=run_gradcheck)
 
@@ -73,6 +80,30 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--size", type=int, default=112, help="side of the images, in pixels")
     bench.add_argument("--out", type=Path, default=Path("runs/bench"), metavar="FOLDER", help="for bench.json, bench.md and bench.png")
     bench.set_defaults(call=run_bench)
+
+    doctor = commands.add_parser("doctor", help="say what this machine can do: GPU, driver, compiler, and each kernel's error")
+    doctor.add_argument("--device", choices=["cuda", "emulated"], help="the GPU if there is one, else the emulator, if not given")
+    doctor.set_defaults(call=run_doctor)
+
+    emulate = commands.add_parser("emulate", help="run a CUDA C file without a GPU; finds races and bad accesses")
+    emulate.add_argument("file", type=Path, help="a .cu file")
+    emulate.add_argument(
+        "--args",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="each argument of the kernel: a number, a shape with a fill (1000, 32x64:normal) or a .npy file",
+    )
+    emulate.add_argument("--kernel", help="which kernel, where the file has several")
+    emulate.add_argument("--grid", required=True, metavar="X[,Y[,Z]]", help="blocks")
+    emulate.add_argument("--block", required=True, metavar="X[,Y[,Z]]", help="threads of a block")
+    emulate.add_argument("--shared", type=int, default=0, metavar="BYTES", help="dynamic shared memory")
+    emulate.add_argument("-D", "--define", action="append", default=[], metavar="NAME=NUMBER", help="a macro")
+    emulate.add_argument("--profile", action="store_true", help="bank conflicts, memory sectors and counts beside each source line")
+    emulate.add_argument("--save", type=Path, metavar="FOLDER", help="keep the arrays that the kernel wrote, as .npy")
+    emulate.add_argument("--seed", type=int, default=0, help="of the normal numbers")
+    emulate.set_defaults(call=run_emulate)
     return top
 
 
@@ -81,8 +112,7 @@ def run_train(arguments: argparse.Namespace) -> int:
     from models import runs
     from models.settings import check, settings_for
 
-    if arguments.device != "cpu":
-        raise InputError(f"--device {arguments.device}: this version computes on the cpu only; leave --device out")
+    rung = preferred_rung(arguments.conv, arguments.device)
     out = arguments.out or Path("runs") / arguments.model
     if arguments.resume:
         if arguments.set or arguments.config or (arguments.batch, arguments.seed) != (None, None):
@@ -99,8 +129,21 @@ def run_train(arguments: argparse.Namespace) -> int:
         changes = [text if "=" in text else f'set="{text}"' for text in arguments.set]
         changes += [f"{name}={value}" for name in ("epochs", "batch", "seed") if (value := getattr(arguments, name)) is not None]
         settings = settings_for(arguments.model, arguments.preset, arguments.data, arguments.config, changes)
-    runs.train(settings, out, arguments.resume, arguments.skip_bad)
+    with rung:
+        runs.train(settings, out, arguments.resume, arguments.skip_bad, arguments.device)
     return 0
+
+
+def preferred_rung(conv: str | None, device: str) -> AbstractContextManager:
+    """A context in which convolutions prefer that rung. Raises InputError on an unknown one, or where there is no GPU to have rungs."""
+    if conv is None:
+        return nullcontext()
+    from nn.gpu.rungs import LADDERS, prefer
+
+    known = LADDERS["conv"]
+    if conv not in known or device == "cpu":
+        raise InputError(f"--conv {conv}: choose one of {', '.join(known)}, with --device cuda or emulated")
+    return prefer(conv=conv)
 
 
 def run_evaluate(arguments: argparse.Namespace) -> int:
@@ -127,7 +170,7 @@ def run_gradcheck(arguments: argparse.Namespace) -> int:
     """`faceseed gradcheck`: exit code 1 where a backward pass is wrong."""
     from models import gradients
 
-    return 0 if gradients.run(arguments.seed, arguments.verbose) else 1
+    return 0 if gradients.run(arguments.seed, arguments.verbose, arguments.device) else 1
 
 
 def run_bench(arguments: argparse.Namespace) -> int:
@@ -142,6 +185,20 @@ def run_bench(arguments: argparse.Namespace) -> int:
         print("\nfaceseed: stopped; nothing was written", file=sys.stderr)
         return 130
     return 0
+
+
+def run_doctor(arguments: argparse.Namespace) -> int:
+    """`faceseed doctor`: exit code 1 where a kernel is wrong."""
+    from models import doctor
+
+    return doctor.run(arguments.device)
+
+
+def run_emulate(arguments: argparse.Namespace) -> int:
+    """`faceseed emulate`: exit code 1 where the kernel is wrong."""
+    from models import emulate
+
+    return emulate.run(arguments)
 
 
 def parse_box(text: str | None) -> np.ndarray | None:
@@ -176,6 +233,13 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except OSError as error:  # a full disk, a folder that is not ours
         print(f"faceseed: {error.filename}: {error.strerror}; make room or rights there, or choose another place", file=sys.stderr)
+        return 2
+    except Exception as error:
+        from nn.gpu.trouble import explained
+
+        if (sentence := explained(error)) is None:  # of the GPU's troubles; anything else is our mistake
+            raise
+        print(f"faceseed: {sentence}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nfaceseed: stopped; finished epochs are kept, go on with --resume", file=sys.stderr)

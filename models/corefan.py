@@ -86,7 +86,7 @@ class Corefan(Layer):
         if self.seeding == "window":
             first = self.lstm.first_steps
             windows[:, first] = (windows[:, first] + seeds) / 2
-        points = self.matrix.astype(x.dtype) @ windows.reshape(len(x), self.matrix.shape[1], 2)  # (N, L, 2) in half frames
+        points = self.read(windows, self.matrix)  # (N, L, 2) in half frames
         points = points * (self.size / 2) + (self.size - 1) / 2  # in pixels
         self.keep(points, windows.shape)
         return points
@@ -94,7 +94,7 @@ class Corefan(Layer):
     def backward(self, dpoints: np.ndarray) -> np.ndarray:
         """(N, 68, 2) -> (N, size, size, 1)."""
         shape = self.take_saved(dpoints)
-        dwindows = (self.matrix.T.astype(dpoints.dtype) @ (dpoints * (self.size / 2))).reshape(shape)  # (N, T, 2K)
+        dwindows = self.read(dpoints * (self.size / 2), self.matrix.T).reshape(shape)  # (N, T, 2K)
         dseeds = np.zeros_like(dpoints, shape=(len(dpoints), len(PARTS), SEED))
         if self.seeding == "window":
             first = self.lstm.first_steps
@@ -104,6 +104,14 @@ class Corefan(Layer):
         more, dfeatures = back(dwindows)
         dfeatures += self.fc2.backward((dseeds + more).reshape(len(dpoints), len(PARTS) * SEED))
         return self.cnn.backward(dfeatures)
+
+    def read(self, points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """Points (N, ..., 2), K a face, weighed by a fixed matrix (L, K): (N, L, 2)."""
+        N, (L, K) = len(points), matrix.shape
+        rows = points.reshape(N, K, 2).transpose(0, 2, 1).reshape(2 * N, K)
+        weights = self.asarray(matrix.astype(points.dtype))
+        y = ops(rows).dense(rows, weights, np.zeros_like(rows, shape=L))  # (2N, L)
+        return y.reshape(N, 2, L).transpose(0, 2, 1).copy()
 
     def draw(self, seeds: np.ndarray, features: np.ndarray) -> np.ndarray:
         """Every step of a part reads the same seed: all steps in one pass. (N, P, l), (N, F) -> windows (N, T, 2K)."""

@@ -65,7 +65,7 @@ def evaluate(run: Run, data: str, json_to: str | None = None, skip_bad: bool = F
     results, floor = {}, {}
     with redirect_stdout(sys.stderr if json_to == "-" else sys.stdout):  # with "-" standard output is for the numbers alone
         for name, faces in subsets(run, data, skip_bad).items():
-            images, points = view(faces, np.arange(len(faces)), "original", None)
+            images, points = view(faces, np.arange(len(faces)), "original", None, size=run.settings.net.size)
             results[name] = score(run, predict(run.model, images), points)
             floor[name] = score(run, np.repeat(run.mean[None], len(points), 0), points)
         print(table(run, results, floor))

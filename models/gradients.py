@@ -57,11 +57,13 @@ def cases(rng: Generator) -> Iterator[Case]:
         yield layer(f"model COREFAN, {feed} feed", Corefan(2, 6, size=16, feed=feed, rng=rng), faces, bar=MODEL_BAR)
 
 
-def run(seed: int = 0, verbose: bool = False) -> bool:
-    """Check them all, print a line each (a table each where `verbose` or wrong); return whether all are right."""
+def run(seed: int = 0, verbose: bool = False, device: str = "cpu") -> bool:
+    """Check them all on a device, print a line each (a table each where `verbose` or wrong); return whether all are right."""
     right = True
     print(f"{'':<28}{'worst relative error':>22}{'bar':>10}")
     for name, layer, inputs, constants, bar in cases(default_rng(seed)):
+        layer.to(device)
+        inputs, constants = (tuple(nn.to_device(array, device) for array in arrays) for arrays in (inputs, constants))
         step = 1e-5 if bar == LAYER_BAR else 1e-6  # a whole model has thousands of ReLUs and poolings: a short step crosses fewer kinks
         report = gradcheck.check(layer, *inputs, rng=default_rng([seed, 1]), constants=constants, step=step)
         ok = report.ok(bar)

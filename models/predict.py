@@ -96,8 +96,9 @@ def predict_photo(run: Run, path: Path, photo: np.ndarray, boxes: Boxes) -> tupl
     """One photo: landmarks (K, 68, 2) or boxes (K, 4, 4) in its pixels, and the line that predictions.json gets."""
     gray = cv2.cvtColor(photo, cv2.COLOR_BGR2GRAY)
     where, kind = boxes.of(path, gray)
-    matrices = box_frame(where, kind=kind)  # (K, 3, 3) from the photo to the frame
-    frames = np.stack([warp(gray, matrix) for matrix in matrices])  # (K, 112, 112)
+    size = run.settings.net.size
+    matrices = box_frame(where, size, kind)  # (K, 3, 3) from the photo to the frame
+    frames = np.stack([warp(gray, matrix, size) for matrix in matrices])  # (K, size, size)
     answer = predict(run.model, normalise_gray(frames)[..., None]).reshape(len(where), -1, 2).astype(np.float64)
     answer = apply(np.linalg.inv(matrices), answer)  # back to the photo
     name = "landmarks"

@@ -34,8 +34,8 @@ class Run:
     mean: np.ndarray  # landmarks (68, 2) or boxes (4, 4): the mean of its training faces, the floor that any model must beat
 
 
-def train(settings: Settings, folder: Path, resume: bool = False, skip_bad: bool = False) -> None:
-    """Train from the start in a new folder, or go on in an old one; then draw the pictures.
+def train(settings: Settings, folder: Path, resume: bool = False, skip_bad: bool = False, device: str = "cpu") -> None:
+    """Train from the start in a new folder, or go on in an old one, on "cpu", "cuda" or "emulated"; then draw the pictures.
 
     Raises InputError, before anything is written, where the folder exists already or the data is bad.
     """
@@ -49,6 +49,7 @@ def train(settings: Settings, folder: Path, resume: bool = False, skip_bad: bool
     else:
         faces, validation = training_faces(settings, skip_bad)
         task = {"cfpd": BoxTask, "corefan": LandmarkTask}[settings.model](settings, faces, validation)
+    task.model.to(device)
     optimizer = Adam(task.model.parameters(), settings.optim.lr)
     schedule = StepDecay(settings.optim.lr, settings.optim.decay, settings.optim.every)
     trainer = Trainer(task, optimizer, schedule, folder, {"settings": asdict(settings), "version": version("faceseed")})
@@ -57,7 +58,10 @@ def train(settings: Settings, folder: Path, resume: bool = False, skip_bad: bool
     else:
         begin(folder, settings, faces)
     weights = sum(parameter.value.size for parameter in task.model.parameters().values())
-    print(f"{settings.model}, {weights / 1e6:.2f} million weights, {task.epoch_images} images an epoch, run folder {folder}", flush=True)
+    print(
+        f"{settings.model}, {weights / 1e6:.2f} million weights, {task.epoch_images} images an epoch, run folder {folder}, on {device}",
+        flush=True,
+    )
     start = time.perf_counter()
     trainer.run(settings.epochs, settings.patience)
     load_best(task.model, folder)
@@ -101,7 +105,7 @@ def begin(folder: Path, settings: Settings, faces: Faces | None) -> None:
         raise InputError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
     (folder / CONFIG).write_text(json.dumps(asdict(settings), indent=2) + "\n")
     if faces is not None:
-        _, points = view(faces, np.arange(len(faces)), "original", None)
+        _, points = view(faces, np.arange(len(faces)), "original", None, size=settings.net.size)
         answers = points if settings.model == "corefan" else part_boxes(points)
         record = {"photos": sorted(set(faces.photos)), "mean": answers.mean(0).round(3).tolist()}
         (folder / TRAINED_ON).write_text(json.dumps(record) + "\n")

@@ -22,6 +22,7 @@ CHOICES = {
 }
 RANGES = {  # from, and below
     **dict.fromkeys(("epochs", "batch", "patience", "views", "drawn", "net.width", "net.units", "optim.every"), (1, inf)),
+    "net.size": (16, inf),
     **dict.fromkeys(("seed", "optim.lr", "optim.decay", "augment.angle", "augment.scale", "augment.shift", "augment.copies"), (0, inf)),
     **dict.fromkeys(("validation", "net.dropout"), (0, 1)),
 }
@@ -42,6 +43,7 @@ class Net:
 
     width: int = 64
     units: int = 512
+    size: int = 112  # side of the frames, px
     dropout: float = 0.5
     feed: str = "constant"
     injection: str = "every"
@@ -69,13 +71,18 @@ class Settings:
     augment: Augmentation = field(default_factory=Augmentation)
 
 
+# "tiny" learns next to nothing, within a minute in the emulator: for a look at kernels at work. Its rate is small, so that devices, whose
+# roundings differ, stay together for a while: where a gradient is 0 but for rounding, Adam's first steps have its sign and nothing else.
 # "small" sees each face some thirty times, the paper's training a thousand times: it has no time for dropout, nor for shifts as wide.
+TINY: dict[str, Any] = {"epochs": 2, "batch": 8, "views": 1, "drawn": 40, "optim": {"lr": 0.0001}}
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "sine": {
+        "tiny": {"epochs": 1, "batch": 250, "net": {"units": 8}},
         "paper": {"epochs": 100, "patience": 100, "net": {"units": 32}, "optim": {"lr": 0.01, "every": 25}},
         "small": {"epochs": 100, "patience": 100, "net": {"units": 32}, "optim": {"lr": 0.01, "every": 25}},
     },
     "cfpd": {
+        "tiny": TINY | {"net": {"width": 4, "size": 32, "dropout": 0.1}},
         "paper": {"epochs": 61, "views": 6, "optim": {"lr": 0.01, "decay": 0.4, "every": 10}, "augment": {"copies": 4}},
         "small": {
             "epochs": 25,
@@ -88,6 +95,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         },
     },
     "corefan": {
+        "tiny": TINY | {"net": {"width": 4, "units": 16, "size": 32, "dropout": 0.1}},
         "paper": {},
         "small": {
             "epochs": 26,
@@ -140,6 +148,8 @@ def check(settings: Settings) -> Settings:
     for name, (low, high) in RANGES.items():
         if not low <= (value := attrgetter(name)(settings)) < high:
             raise InputError(f"{name} should be {low} or more{f' and below {high}' if high < inf else ''}, got {value}")
+    if settings.net.size % 16:
+        raise InputError(f"net.size should divide by 16 (the poolings halve it four times), got {settings.net.size}")
     if settings.net.readout == "point" and (settings.net.feed, settings.net.seeding) != ("constant", "free"):
         raise InputError('net.readout "point" draws no windows: it goes with net.feed "constant" and net.seeding "free"')
     return settings

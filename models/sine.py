@@ -9,7 +9,7 @@ phase and (somewhat) the frequency of its seed; from zeros the network draws wha
 import numpy as np
 from numpy.random import Generator
 
-from nn import LSTM, Dense, Layer
+from nn import LSTM, Dense, Layer, to_numpy
 
 
 class Sine(Layer):
@@ -43,5 +43,5 @@ def draw(model: Layer, seed: np.ndarray, steps: int) -> np.ndarray:
     wave = list(seed)
     for _ in range(steps):
         window = np.array(wave[-len(seed) :], np.float32)[None, :, None]  # (1, l, 1)
-        wave.append(model.forward(window)[0, -1, 0])
+        wave.append(to_numpy(model.forward(model.asarray(window)))[0, -1, 0])
     return np.array(wave)

@@ -15,7 +15,7 @@ from models.faces.boxes import part_boxes
 from models.faces.crops import Faces
 from models.faces.landmarks import pupil_distance
 from models.settings import Settings
-from nn import LandmarkError, Layer, MeanSquaredError
+from nn import LandmarkError, Layer, MeanSquaredError, to_numpy
 
 CHUNK = 64  # faces at a time where nothing is learned
 
@@ -26,10 +26,11 @@ def model_for(settings: Settings) -> Layer:
     if settings.model == "sine":
         return sine.Sine(net.units, rng=rng)
     if settings.model == "cfpd":
-        return cfpd(net.width, dropout=net.dropout, rng=rng)
+        return cfpd(net.width, size=net.size, dropout=net.dropout, rng=rng)
     return Corefan(
         net.width,
         net.units,
+        size=net.size,
         dropout=net.dropout,
         feed=net.feed,
         injection=net.injection,
@@ -40,10 +41,10 @@ def model_for(settings: Settings) -> Layer:
 
 
 def predict(model: Layer, images: np.ndarray) -> np.ndarray:
-    """The model's output in evaluation mode, CHUNK images at a time: (N, 112, 112, 1) -> (N, ...)."""
+    """The model's output in evaluation mode, CHUNK images at a time: (N, size, size, 1) -> (N, ...)."""
     model.evaluate()
     cuts = range(0, max(1, len(images)), CHUNK)
-    return np.concatenate([model.forward(images[first : first + CHUNK]) for first in cuts])
+    return np.concatenate([to_numpy(model.forward(model.asarray(images[first : first + CHUNK]))) for first in cuts])
 
 
 class FaceTask:
@@ -55,7 +56,7 @@ class FaceTask:
         self.views = settings.views if settings.set == "augmented" else 1
         self.epoch_images = self.views * len(train)
         # Validation faces are never turned upright, whatever the training set: it is how faces come.
-        self.images, self.points = view(validation, np.arange(len(validation)), "original", None)
+        self.images, self.points = view(validation, np.arange(len(validation)), "original", None, size=settings.net.size)
 
     def learn(self, images: np.ndarray, points: np.ndarray) -> float:
         """Forward and backward of one batch: its loss."""
@@ -66,12 +67,12 @@ class FaceTask:
         raise NotImplementedError(f"{type(self).__name__}.validate")
 
     def batches(self, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Images (n, 112, 112, 1) and points (n, 68, 2), every face `views` times, in random order and in batches of nearly one size."""
+        """Images (n, size, size, 1) and points (n, 68, 2), every face `views` times, in random order and in batches of nearly one size."""
         rng = default_rng([self.settings.seed, 1, epoch])
         order = np.tile(np.arange(len(self.train_faces)), self.views)
         rng.shuffle(order)
         for index in np.array_split(order, -(-len(order) // self.settings.batch)):
-            yield view(self.train_faces, index, self.settings.set, rng, self.settings.augment)
+            yield view(self.train_faces, index, self.settings.set, rng, self.settings.augment, self.settings.net.size)
 
 
 class LandmarkTask(FaceTask):
@@ -83,7 +84,8 @@ class LandmarkTask(FaceTask):
 
     def learn(self, images: np.ndarray, points: np.ndarray) -> float:
         """Forward and backward of one batch."""
-        loss = self.loss.forward(self.model.forward(images), points, pupil_distance(points))
+        images, points, distance = map(self.model.asarray, (images, points, pupil_distance(points)))
+        loss = self.loss.forward(self.model.forward(images), points, distance)
         self.model.backward(self.loss.backward())
         return loss
 
@@ -103,12 +105,13 @@ class BoxTask(FaceTask):
         self.loss = MeanSquaredError()
         # fc-2 answers in pixels, and fc-1's batch norm has mean 0: let the bias be the mean box from the start. Adam would walk there
         # by 0.01 px a step.
-        _, points = view(train, np.arange(len(train)), "normalised", None)
+        _, points = view(train, np.arange(len(train)), "normalised", None, size=settings.net.size)
         self.model.fc2.bias.value[...] = part_boxes(points).reshape(len(points), -1).mean(0)
 
     def learn(self, images: np.ndarray, points: np.ndarray) -> float:
         """Forward and backward of one batch."""
-        loss = self.loss.forward(self.model.forward(images), part_boxes(points).reshape(len(points), -1))
+        images, boxes = map(self.model.asarray, (images, part_boxes(points).reshape(len(points), -1)))
+        loss = self.loss.forward(self.model.forward(images), boxes)
         self.model.backward(self.loss.backward())
         return loss
 
@@ -143,6 +146,7 @@ class SineTask:
 
     def learn(self, x: np.ndarray, target: np.ndarray) -> float:
         """Forward and backward of one batch."""
+        x, target = map(self.model.asarray, (x, target))
         loss = self.loss.forward(self.model.forward(x), target)
         self.model.backward(self.loss.backward())
         return loss

@@ -1,7 +1,7 @@
 """nn: neural network layers whose forward and backward passes are written by hand. It knows arrays, and nothing of faces."""
 
 from nn.activation import ReLU, Sigmoid, Tanh
-from nn.backend import ops
+from nn.backend import device_of, ops, to_device, to_numpy
 from nn.block import ConvBlock
 from nn.conv import Conv2D
 from nn.dense import Dense, Flatten
@@ -38,5 +38,8 @@ __all__ = [
     "Sigmoid",
     "StepDecay",
     "Tanh",
+    "device_of",
     "ops",
+    "to_device",
+    "to_numpy",
 ]

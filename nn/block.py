@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
+from nn.backend import device_of
 from nn.conv import Conv2D
 from nn.layer import Layer
 from nn.norm import BatchNorm
@@ -42,11 +43,12 @@ class ConvBlock(Layer):
         return self.conv.backward(self.norm.backward(dy))
 
     def folded(self, slope: np.ndarray) -> np.ndarray:
-        """s w, made anew only where s or w changed since the last time, and read-only: so the backend may keep what it makes of them."""
+        """s w, made anew only where s or w changed since the last time; read-only on the CPU, which may so keep what it makes of them."""
         made_of = self.conv.weight.value, slope
         if self._folded is None or not all(map(same, made_of, self._folded[0])):
             w = self.conv.weight.value * slope[:, None, None, None]
-            w.flags.writeable = False
+            if device_of(w) == "cpu":
+                w.flags.writeable = False
             self._folded = tuple(array.copy() for array in made_of), w
         return self._folded[1]
 

@@ -3,7 +3,8 @@
     training:    y = x · kept / (1 - rate), kept drawn anew at each forward      dx = dy · kept / (1 - rate)
     evaluation:  y = x                                                            dx = dy
 
-The division keeps the mean of y equal to x, so evaluation needs no scale.
+The division keeps the mean of y equal to x, so evaluation needs no scale. Each forward draws one 64-bit seed; a hash of the seed and an
+element's place says whether it is kept. So CPU and GPU silence the same ones, and backward keeps the seed instead of a mask.
 """
 
 import numpy as np
@@ -24,12 +25,12 @@ class Dropout(Layer):
     def forward(self, x: np.ndarray) -> np.ndarray:
         """(...) -> (...)."""
         expect(self, x, *x.shape)
-        kept = self.rng.random(x.shape, np.float32) >= self.rate if self.training and self.rate else None
-        y = x if kept is None else ops(x).dropout(x, kept, self.rate)
-        self.keep(y, kept)
+        seed = int(self.rng.integers(2**64, dtype=np.uint64)) if self.training and self.rate else None
+        y = x if seed is None else ops(x).dropout(x, seed, self.rate)
+        self.keep(y, seed)
         return y
 
     def backward(self, dy: np.ndarray) -> np.ndarray:
         """The same mask and scale."""
-        kept = self.take_saved(dy)
-        return dy if kept is None else ops(dy).dropout(dy, kept, self.rate)
+        seed = self.take_saved(dy)
+        return dy if seed is None else ops(dy).dropout(dy, seed, self.rate)

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
+from nn.backend import device_of, to_device, to_numpy
 from nn.layer import Layer
 
 
@@ -130,12 +131,21 @@ def _directions(g: np.ndarray, count: int, rng: Generator) -> Iterator[tuple[str
     """Random unit directions without a vanishing component."""
     for k in range(count if g.size else 0):
         move = rng.choice([-1.0, 1.0], g.shape) * rng.uniform(0.5, 1.5, g.shape)
-        yield str(k), move / np.linalg.norm(move)
+        yield str(k), _beside(g, move / np.linalg.norm(move))
 
 
 def _double(value: Any) -> Any:
     """A float64 copy of a floating-point array; anything else as it is."""
-    return value.astype(np.float64) if isinstance(value, np.ndarray) and value.dtype.kind == "f" else value
+    return value.astype(np.float64) if _is_array(value) and value.dtype.kind == "f" else value
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "shape") and hasattr(value, "dtype")
+
+
+def _beside(array: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """These numbers on the device of `array`."""
+    return to_device(numbers, device_of(array))
 
 
 def _tuple(values: Any) -> tuple:
@@ -151,7 +161,7 @@ class _Trial:
         self.constants = [_double(value) for value in constants]
         self.layer = copy.deepcopy(layer).astype(np.float64)
         y = self.layer.forward(*(np.flip(x).copy() for x in self.inputs.values()), *self.constants)  # the life before
-        self.upstream = () if isinstance(y, float) else tuple(rng.normal(size=part.shape) for part in _tuple(y))
+        self.upstream = () if isinstance(y, float) else tuple(_beside(part, rng.normal(size=part.shape)) for part in _tuple(y))
         self.layer.backward(*self.upstream)
 
     def slope(self, name: str, move: np.ndarray, step: float) -> float:
@@ -200,8 +210,12 @@ class _Trial:
         return [
             f"backward does not add to {name}.grad: it held {old.grad.ravel()[0]:.3g}..., then {new.grad.ravel()[0]:.3g}..."
             for (name, old), new in zip(self.layer.parameters().items(), layer.parameters().values(), strict=True)
-            if not np.allclose(new.grad, old.grad + gradients[name], rtol=1e-9, atol=1e-9 * np.abs(gradients[name]).max(initial=0))
+            if not _close(to_numpy(new.grad), to_numpy(old.grad + gradients[name]), to_numpy(gradients[name]))
         ]
+
+
+def _close(a: np.ndarray, b: np.ndarray, scale: np.ndarray) -> bool:
+    return np.allclose(a, b, rtol=1e-9, atol=1e-9 * np.abs(scale).max(initial=0))
 
 
 def _changed(which: str, before: dict[str, Any], after: dict[str, Any]) -> list[str]:
@@ -209,7 +223,7 @@ def _changed(which: str, before: dict[str, Any], after: dict[str, Any]) -> list[
 
 
 def _not_finite(tensors: dict[str, Any]) -> list[str]:
-    arrays = {name: np.asarray(value) for name, value in tensors.items()}
+    arrays = {name: to_numpy(value) if _is_array(value) else np.asarray(value) for name, value in tensors.items()}
     return [
         f"{name} is not finite: {array[*at]} at {tuple(at.tolist())}"
         for name, array in arrays.items()
@@ -219,7 +233,7 @@ def _not_finite(tensors: dict[str, Any]) -> list[str]:
 
 def _misshapen(name: str, g: Any, value: np.ndarray) -> list[str]:
     """What is wrong with the gradient of a tensor before any number is compared."""
-    if not isinstance(g, np.ndarray):
+    if not _is_array(g):
         return [f"backward gives no gradient of {name}: {g!r}"]
     if g.shape != value.shape or g.dtype != value.dtype:
         return [f"the gradient of {name} is {g.dtype} {g.shape}, {name} itself {value.dtype} {value.shape}"]

@@ -4,11 +4,13 @@ A layer maps x to y = f(x; θ). For a scalar loss L, backward takes dy = ∂L/�
 `parameter.grad`. A model is a tree of layers; its backward walks the same tree in reverse.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
+
+from nn.backend import device_of, to_device, to_numpy
 
 
 class Buffer:
@@ -136,15 +138,31 @@ class Layer:
 
     def astype(self, dtype: DTypeLike) -> Self:
         """Convert every array of the model in place; gradients start again at zero."""
+        return self.convert(lambda value: value.astype(dtype, order="C"))
+
+    def to(self, device: str) -> Self:
+        """Move every array of the model to "cpu", "cuda" or "emulated", before an optimiser is made for it; gradients start at zero.
+
+        Raises InputError where that device is not to be had.
+        """
+        return self.convert(lambda value: to_device(value, device))
+
+    def convert(self, change: Callable[[np.ndarray], np.ndarray]) -> Self:
+        """Replace every array by what `change` makes of it."""
         for member in self.buffers().values():
-            member.value = member.value.astype(dtype, order="C")
+            member.value = change(member.value)
             if isinstance(member, Parameter):
                 member.zero_grad()
         return self
 
+    def asarray(self, array: np.ndarray) -> np.ndarray:
+        """The array where the model's own are: itself, or a copy."""
+        own = next(iter(self.buffers().values()), None)
+        return array if own is None else to_device(array, device_of(own.value))
+
     def state(self) -> dict[str, np.ndarray]:
-        """The values of all arrays by name, not copied."""
-        return {name: member.value for name, member in self.buffers().items()}
+        """The values of all arrays by name, as NumPy's; not copied where they are that already."""
+        return {name: to_numpy(member.value) for name, member in self.buffers().items()}
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         """Copy values into the model. Raises ValueError, with nothing changed, where a name or a shape differs."""
@@ -157,7 +175,7 @@ class Layer:
             if state[name].shape != member.value.shape:
                 raise ValueError(f"the saved {name!r} is {state[name].shape}, the model's {member.value.shape}: built with another width?")
         for name, member in own.items():
-            member.value[...] = state[name]
+            member.value[...] = to_device(state[name], device_of(member.value))
 
 
 class Sequential(Layer):

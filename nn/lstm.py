@@ -104,7 +104,7 @@ class SeededLSTM(Layer):
         dx, _, _, dw, db, du = ops(dh).lstm_backward(dh, dc, saved, self.weight.value)
         self.weight.add_grad(dw)
         self.bias.add_grad(db)
-        return np.add.reduceat(dx, self.first_steps, axis=1), self.inject_backward(du, features)
+        return self.sum_of_parts(dx), self.inject_backward(du, features)
 
     def inject(self, features: np.ndarray) -> np.ndarray:
         """u_t = W_ih_n f_ih + b_ih_n at the steps that get it, 0 at the others: (N, F) -> (N, T, U)."""
@@ -119,12 +119,16 @@ class SeededLSTM(Layer):
 
     def inject_backward(self, du: np.ndarray, features: np.ndarray) -> np.ndarray:
         """du (N, T, U) -> df_ih (N, F); adds dW_ih_n = Σ_nt duᵀ f_ih and db_ih_n = Σ_nt du over the steps t that part n injects."""
-        part = np.add.reduceat(du, self.first_steps, axis=1) if self.injection == "every" else du[:, self.first_steps]  # (N, P, U)
+        part = self.sum_of_parts(du) if self.injection == "every" else du[:, self.first_steps]  # (N, P, U)
         P, U, F = self.feature_weight.value.shape
         dfeatures, dweight, dbias = ops(part).dense_backward(part.reshape(-1, P * U), features, self.feature_weight.value.reshape(P * U, F))
         self.feature_weight.add_grad(dweight.reshape(P, U, F))
         self.feature_bias.add_grad(dbias.reshape(P, U))
         return dfeatures
+
+    def sum_of_parts(self, array: np.ndarray) -> np.ndarray:
+        """(N, T, ...) -> (N, P, ...): the sum over the steps of each part."""
+        return np.stack([part.sum(1) for part in np.split(array, self.first_steps[1:].tolist(), axis=1)], axis=1)
 
     def check(self, seeds: np.ndarray, features: np.ndarray) -> None:
         """Raise ValueError or TypeError where the seeds or features have the wrong shape or dtype."""

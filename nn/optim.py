@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nn.backend import ops
+from nn.backend import device_of, ops, to_device, to_numpy
 from nn.layer import Parameter
 
 
@@ -34,7 +34,7 @@ class Optimizer:
 
     def state(self) -> dict[str, np.ndarray]:
         """What a checkpoint must hold to go on exactly here."""
-        return {**self.kept, "steps": np.array(self.steps)}
+        return {**{name: to_numpy(array) for name, array in self.kept.items()}, "steps": np.array(self.steps)}
 
     def load_state(self, state: dict[str, np.ndarray]) -> None:
         """Take such a state over. Raises ValueError where it belongs to another model or optimiser."""
@@ -43,7 +43,7 @@ class Optimizer:
             raise ValueError(f"the saved optimiser state is not that of {type(self).__name__} on this model")
         self.steps = int(state["steps"])
         for name, array in self.kept.items():
-            array[...] = state[name]
+            array[...] = to_device(state[name], device_of(array))
 
 
 class SGD(Optimizer):

@@ -3,20 +3,22 @@
 import importlib
 import os
 import sys
-from functools import partial
+from functools import partial, wraps
 
 import numpy as np
 import pytest
 from hypothesis import settings
 
+from nn import emulator
 from nn.cpu import conv, memory
+from nn.emulator.array import emulated, plain
 
 # No timed assertions: a busy machine is no bug. In CI the examples are the same at each run.
 settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True, print_blob=True)
 settings.register_profile("dev", deadline=None, max_examples=15)
 settings.load_profile("ci" if "CI" in os.environ else "dev")
 
-ROOMS = ["cpu"]  # modules of nn that give the operations of nn.reference
+ROOMS = ["cpu", "gpu"]  # modules of nn that give the operations of nn.reference
 LAYOUTS = [
     np.ascontiguousarray,
     np.asfortranarray,
@@ -27,8 +29,26 @@ LAYOUTS = [
 
 @pytest.fixture(scope="session", params=ROOMS)
 def ops(request):
-    """Each room in turn; what it computes must agree with nn.reference."""
-    return importlib.import_module(f"nn.{request.param}")
+    """Each room in turn; what it computes must agree with nn.reference. The GPU's is played by the emulator."""
+    room = importlib.import_module(f"nn.{request.param}")
+    return room if request.param == "cpu" else Emulated(room)
+
+
+class Emulated:
+    """A room whose functions take NumPy arrays, memory order and all, as the emulator's, and give NumPy arrays back."""
+
+    def __init__(self, room):
+        self.__all__ = room.__all__
+        for name in room.__all__:
+            setattr(self, name, self.called(getattr(room, name)))
+
+    def called(self, function):
+        @wraps(function)
+        def call(*arguments, **options):
+            with emulator.mode(order="shuffled"):
+                return plain(function(*emulated(arguments), **emulated(options)))
+
+        return call
 
 
 @pytest.fixture

@@ -42,9 +42,33 @@ def tanh_backward(dy: np.ndarray, y: np.ndarray) -> np.ndarray:
     return dy * (1 - y * y)
 
 
-def dropout(x: np.ndarray, kept: np.ndarray, rate: float) -> np.ndarray:
-    """y = x / (1 - rate) where kept, else 0. It is linear in x: backward is the same function of dy. (Srivastava et al. 2014)"""
-    return x * kept * x.dtype.type(1 / (1 - rate))
+def dropout(x: np.ndarray, seed: int, rate: float) -> np.ndarray:
+    """y_k = x_k / (1 - rate) where a hash of (seed, k) is at least rate · 2³², else 0; it is linear in x: backward is the same function
+    of dy. nn/reference has the hash in words. (Srivastava et al. 2014)"""
+    y = empty(x.shape, x.dtype)
+    values, out = np.ascontiguousarray(x).reshape(-1), y.reshape(-1)
+    low, high = np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32)
+    scale = x.dtype.type(1 / (1 - rate))
+
+    def work(_: int, block: slice) -> None:
+        h = np.arange(block.start, block.stop, dtype=np.uint32)
+        h ^= low
+        mix(h)
+        h += high
+        mix(h)
+        np.multiply(values[block], h >= rate * 2**32, out=out[block])
+        out[block] *= scale
+
+    parallel_blocks(work, x.size, 1)
+    return y
+
+
+def mix(h: np.ndarray) -> None:
+    """The 32-bit hash, in place: multiplication wraps around, as it should."""
+    shifted = empty(h.shape, h.dtype)
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B), (16, 1)):
+        h ^= np.right_shift(h, np.uint32(shift), out=shifted)
+        h *= np.uint32(factor)
 
 
 def _by_blocks(function: Callable[..., Any], *arrays: np.ndarray) -> np.ndarray:

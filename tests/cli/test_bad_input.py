@@ -189,8 +189,10 @@ def test_nothing_that_the_run_has_not_seen(refused, runs, album, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--preset", "tiny"], ["unknown preset 'tiny'", "small", "paper"]),
-        (["--device", "cuda"], ["--device cuda", "cpu"]),
+        (["--preset", "huge"], ["unknown preset 'huge'", "tiny", "small", "paper"]),
+        (["--conv", "tf32"], ["--conv tf32", "direct, tile, igemm", "--device cuda or emulated"]),
+        (["--conv", "fast", "--device", "emulated"], ["--conv fast", "direct, tile, igemm"]),
+        (["--set", "net.size=30"], ["net.size should divide by 16", "30"]),
         (["--epochs", "0"], ["epochs should be 1 or more, got 0"]),
         (["--batch", "-4"], ["batch should be 1 or more, got -4"]),
         (["--seed", "-1"], ["seed should be 0 or more, got -1"]),

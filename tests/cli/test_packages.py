@@ -43,13 +43,19 @@ def test_the_walk_sees_imports():
 
 
 def test_nn_knows_nothing_of_faces():
-    assert strangers("nn", "nn", "numpy", "threadpoolctl", "tqdm") == []
+    assert strangers("nn", "nn", "numpy", "threadpoolctl", "tqdm", "cupy") == []
+
+
+def test_cupy_has_one_door():
+    assert {str(path.relative_to(ROOT)) for path, name in imports("nn") if name.split(".")[0] == "cupy"} == {"nn/gpu/launch.py"}
 
 
 def test_the_rooms_know_nothing_of_the_house():
-    """nn/cpu imports nothing of nn above it; the reference nothing of nn at all, or it would be no witness."""
+    """No room imports what stands above it; the reference nothing of nn at all, or it would be no witness."""
     assert strangers("nn/cpu", "nn.cpu", "numpy", "threadpoolctl") == []
     assert strangers("nn/reference", "nn.reference", "numpy") == []
+    assert strangers("nn/gpu", "nn.gpu", "nn.emulator", "nn.errors", "numpy", "cupy") == []
+    assert strangers("nn/emulator", "nn.emulator", "nn.gpu.signature", "nn.errors", "numpy") == []
 
 
 def test_models_know_nothing_of_tutorials():

@@ -7,7 +7,7 @@ from models import sine
 from models.settings import settings_for
 from models.sine import Sine, draw, waves
 from models.tasks import SineTask, predict
-from nn import Adam
+from nn import Adam, Layer
 
 
 def parameters_of(wave):
@@ -36,7 +36,7 @@ def test_no_waves(rng):
     assert waves(0, 7, rng).shape == (0, 7, 1)
 
 
-class Stub:
+class Stub(Layer):
     """Says as next value the sum of the window's first and ten times its last, and remembers what it saw."""
 
     def __init__(self):

@@ -204,10 +204,10 @@ MUTANTS = [
     ("tanh", "cpu/activation.py", "dy * (1 - y * y)", "dy * (1 + y * y)"),  # sign
     ("tanh", "cpu/activation.py", "dy * (1 - y * y)", "dy * (1 - tanh(y) ** 2)"),  # tanh twice
     # dropout
-    ("dropout", "dropout.py", "return dy if kept is None else ops(dy).dropout(dy, kept, self.rate)", "return dy"),  # forgotten mask
-    ("dropout", "dropout.py", "ops(dy).dropout(dy, kept, self.rate)", "ops(dy).dropout(dy, kept, 0)"),  # forgotten scale
-    ("dropout", "dropout.py", "ops(dy).dropout(dy, kept, self.rate)", "ops(dy).dropout(dy, ~kept, self.rate)"),  # the others
-    ("dropout", "dropout.py", "ops(dy).dropout(dy, kept, self.rate)", "self.forward(dy)"),  # a mask drawn anew
+    ("dropout", "dropout.py", "return dy if seed is None else ops(dy).dropout(dy, seed, self.rate)", "return dy"),  # forgotten mask
+    ("dropout", "dropout.py", "ops(dy).dropout(dy, seed, self.rate)", "ops(dy).dropout(dy, seed, 0)"),  # forgotten scale
+    ("dropout", "dropout.py", "ops(dy).dropout(dy, seed, self.rate)", "ops(dy).dropout(dy, seed + 1, self.rate)"),  # the others
+    ("dropout", "dropout.py", "ops(dy).dropout(dy, seed, self.rate)", "self.forward(dy)"),  # a mask drawn anew
     # batch norm
     ("norm", "cpu/norm.py", "on_x = -on_dy", "on_x = 0 * on_dy"),  # forgotten path through σ²
     ("norm", "cpu/norm.py", "constant = -on_dy * dbeta / M - on_x * mean", "constant = -on_x * mean"),  # forgotten path through μ
@@ -265,8 +265,8 @@ MUTANTS = [
     ("lstm", "cpu/lstm.py", "flat.sum(0)", "da[0].sum(0)"),  # the sum over steps forgotten
     ("lstm", "lstm.py", "return dx, dh0, dc0", "return dx, dc0, dh0"),
     # seeded LSTM
-    ("seeded every", "lstm.py", "return np.add.reduceat(dx, self.first_steps, axis=1)", "return dx[:, self.first_steps]"),  # missing sum
-    ("seeded first", "lstm.py", "else du[:, self.first_steps]", "else np.add.reduceat(du, self.first_steps, axis=1)"),
+    ("seeded every", "lstm.py", "return self.sum_of_parts(dx)", "return dx[:, self.first_steps]"),  # missing sum
+    ("seeded first", "lstm.py", "else du[:, self.first_steps]", "else self.sum_of_parts(du)"),
     ("seeded every", "lstm.py", 'if self.injection == "every" else du', 'if self.injection == "first" else du'),
     ("seeded every", "lstm.py", "dbias.reshape(P, U)", "dbias.reshape(U, P).T"),
     ("seeded every", "lstm.py", "dweight.reshape(P, U, F)", "dweight.reshape(P, U, F).swapaxes(1, 2)"),  # transposed gradient

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nn import Dropout
+from nn import Dropout, cpu
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])
@@ -12,6 +12,22 @@ def test_the_mean_stays_and_the_rate_is_dropped(rate, rng):
     assert abs(y.mean() - 1) < 0.02
     assert abs((y == 0).mean() - rate) < 0.01
     np.testing.assert_allclose(np.unique(y), [0, 1 / (1 - rate)])
+
+
+def kept(seed, shape=(512, 512)):
+    """Which of so many are kept at rate 0.5, as ±1."""
+    return np.sign(cpu.dropout(np.ones(shape), seed, 0.5) - 1)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**32 - 1, 2**32, 2**63 + 12345])
+def test_draws_do_not_know_each_other(seed):
+    """Masks of neighbouring places, and of seeds that differ in one bit: 2¹⁸ products of ±1 sum to less than five deviations."""
+    mask = kept(seed)
+    others = [np.roll(mask, step) for step in (1, 2, 31, 512)] + [kept(seed ^ 1 << bit) for bit in (0, 1, 31, 32, 63)]
+    for other in others:
+        assert abs((mask * other).mean()) < 5 / np.sqrt(mask.size)
+    assert abs(mask.mean()) < 5 / np.sqrt(mask.size)
+    assert np.abs(mask.mean(0)).max() < 5.5 / np.sqrt(512) and np.abs(mask.mean(1)).max() < 5.5 / np.sqrt(512)
 
 
 def test_backward_uses_the_mask_of_its_forward(rng):
