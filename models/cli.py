@@ -100,7 +100,9 @@ def parser() -> argparse.ArgumentParser:
     emulate.add_argument("--block", required=True, metavar="X[,Y[,Z]]", help="threads of a block")
     emulate.add_argument("--shared", type=int, default=0, metavar="BYTES", help="dynamic shared memory")
     emulate.add_argument("-D", "--define", action="append", default=[], metavar="NAME=NUMBER", help="a macro")
-    emulate.add_argument("--profile", action="store_true", help="bank conflicts, memory sectors and counts beside each source line")
+    emulate.add_argument(
+        "--profile", action="store_true", help="counts beside each source line: runs, lanes, bank conflicts, memory sectors"
+    )
     emulate.add_argument("--save", type=Path, metavar="FOLDER", help="keep the arrays that the kernel wrote, as .npy")
     emulate.add_argument("--seed", type=int, default=0, help="of the normal numbers")
     emulate.set_defaults(call=run_emulate)

@@ -12,6 +12,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -71,6 +72,7 @@ def library(code: str, options: tuple[str, ...], build: str) -> Path:
     path = cache() / f"kernel-{key}.so"
     if fresh(path):
         return path
+    say_once()
     name, lines = source.lines_of(code)
     numbered = f'{defined}#line 1 "{name}"\n{code}'
     preprocessed = compiled([*for_preprocessor(flags), "-E", "-P", "-x", "c++", "-"], numbered, name, lines)
@@ -96,6 +98,13 @@ def machine() -> Path:
             options = ["-std=gnu++20", "-O2", "-fPIC", "-shared", f"-I{MACHINE}", f"-Wl,-soname,{path}", "-o", target]
             compiled([*options, "-x", "c++", "-"], text, "", [])
     return path
+
+
+@functools.cache
+def say_once() -> None:
+    """On a terminal, why the first run takes longer."""
+    if sys.stderr.isatty():
+        print(f"compiling for the emulator, each kernel on its first use; kept in {cache()}", file=sys.stderr, flush=True)
 
 
 def compiled(arguments: list[str], text: str, name: str, lines: list[str]) -> str:

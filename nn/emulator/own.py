@@ -20,6 +20,7 @@ ORDERS: dict[str, dict[str, Any]] = {
     "another shuffled order": {"order": "shuffled", "seed": 2},
     "early copies": {"copies": "early"},  # cp.async arrives at once instead of as late as it may
 }
+HEADERS = Path(__file__).parents[1] / "gpu"  # ptx.cuh: tensor cores and asynchronous copies, for anybody's kernel
 FILLS = ("unwritten", "zeros", "ones", "arange", "normal")
 
 
@@ -61,9 +62,9 @@ def emulate(
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
     given = prepared(kernel, parameters, values, np.random.default_rng(seed))
-    function = cupy.RawModule(code=f'#line 1 "{path.name}"\n{text}', options=("-std=c++17", f"-I{path.parent}", *options)).get_function(
-        kernel
-    )
+    folders = (f"-I{path.parent}", f"-I{HEADERS}")
+    module = cupy.RawModule(code=f'#line 1 "{path.name}"\n{text}', options=("-std=c++17", *folders, *options))
+    function = module.get_function(kernel)
     if shared:
         function.max_dynamic_shared_size_bytes = max(shared, function.max_dynamic_shared_size_bytes)
 

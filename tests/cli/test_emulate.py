@@ -75,6 +75,24 @@ def test_dynamic_shared_memory_macros_and_a_choice_of_kernels(emulate):
     assert code == 1 and ("race" in out or "uninitialised" in out)
 
 
+def test_our_header_for_ptx_is_at_hand(emulate):
+    text = """#include "ptx.cuh"
+extern "C" __global__ void through_shared(const float* x, float* y)
+{
+    __shared__ float room[64];
+    cp_async4(&room[threadIdx.x], &x[threadIdx.x], true);
+    cp_async_commit();
+    WAIT
+    y[threadIdx.x] = room[threadIdx.x];
+}
+"""
+    arguments = ["--grid", "1", "--block", "64", "--args", "x=64:arange", "y=64"]
+    code, out, _ = emulate(text, "-D", "WAIT=cp_async_wait<0>();", *arguments)
+    assert code == 0 and "y: float32 64: 0 1 2 3" in out
+    code, out, _ = emulate(text, "-D", "WAIT=", *arguments)
+    assert code == 1 and "race" in out and "cp.async" in out
+
+
 def test_a_sum_by_float_atomics_depends_on_the_order(emulate):
     text = AXPY.replace("y[k] += a * x[k]", "atomicAdd(&y[0], a * x[k])")
     code, out, _ = axpy(emulate, "x=1000", "y=1:zeros", "a=2", "n=1000", text=text)

@@ -156,7 +156,7 @@ extern "C" void __ubsan_handle_builtin_unreachable(void* report)
     stop_launch();
 }
 
-// ---- lines: -fsanitize-coverage=trace-pc puts this call, and none of the others, at the start of each basic block ----
+// ---- lines: -fsanitize-coverage=trace-pc puts this call at the start of each basic block ----
 
 extern "C" void __sanitizer_cov_trace_pc()
 {

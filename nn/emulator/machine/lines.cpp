@@ -1,6 +1,6 @@
 // lines.cpp: how often a warp comes through a piece of code, and with how many of its lanes.
 //
-// Of the builds of a kernel one is made for this ("lines" in compiler.py): g++ puts a call at the start of each basic block, that is of code
+// One build of a kernel is made for this ("lines" in compiler.py): g++ puts a call at the start of each basic block, that is of code
 // without a branch, and blocks.py knows the source lines of a block. Here each thread plays alone, so its way is written down, block by
 // block, and when a warp's lanes have come to a barrier or to their end, their ways are laid side by side and walked again together:
 //   lanes that stand at the same block go through it as one;
