@@ -31,7 +31,7 @@ class Scale(NamedTuple):
     weights: int  # of an optimiser
 
 
-TINY = Scale(2, ((5, 4, 8), (4, 1, 3)), ((5, 4),), ((3, 20, 9),), (3, 3, 2, 5), 300)
+TINY = Scale(2, ((5, 20, 24), (4, 1, 3)), ((5, 4),), ((3, 20, 9),), (3, 3, 2, 5), 300)
 SMALL = Scale(4, ((28, 64, 96), (28, 1, 64)), ((29, 64),), ((64, 500, 130),), (16, 12, 10, 130), 100_000)
 PAPER = Scale(  # COREFAN's layers (Table 4) at width 64 in a batch of 64 faces
     64,
