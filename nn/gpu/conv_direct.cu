@@ -10,7 +10,7 @@
 //   direct    conv_direct.cu   one thread an output element                                     everywhere
 //   tile      conv_tile.cu     pixels and filters are staged in shared memory                   filters up to 6 x 6
 //   igemm     conv_igemm.cu    a product of matrices, 8 x 4 of y in a thread's registers        3 x 3, stride 1, 'same', C % 4 = 0
-//   tf32x3    conv_tensor.cu   tensor cores, three products for one: fp32's accuracy            as igemm; sm_80 on, float32; best for C > 16
+//   tf32x3    conv_tensor.cu   tensor cores, three products for one: fp32's accuracy            as igemm; sm_80 on, float32, C > 16
 //   tf32      conv_tensor.cu   tensor cores, factors rounded to TF32                            as tf32x3, where asked for
 //
 //   direct v1 (this file): neighbouring threads make neighbouring o of one pixel. x: one address for the warp, a broadcast. y: a row of

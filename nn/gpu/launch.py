@@ -4,6 +4,7 @@ The same launchers serve a GPU, through CuPy, and the emulator, through its stan
 """
 
 import functools
+import hashlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -135,7 +136,7 @@ def kernel(xp: ModuleType, file: str, name: str, double: bool, macros: tuple[tup
     options = ("-std=c++17", f"-I{FOLDER}", *(f"-D{key}={value}" for key, value in macros))
     text = source(file)
     say_once(xp)
-    module = xp.RawModule(code=f'{DOUBLE if double else ""}#line 1 "{file}"\n{text}', options=options)
+    module = xp.RawModule(code=f'{DOUBLE if double else ""}#line 1 "{file}"\n{text}\n// {headers()}', options=options)
     return module.get_function(name), signature(text, name, double)
 
 
@@ -144,6 +145,12 @@ def say_once(xp: ModuleType) -> None:
     """A first compilation takes a while; later runs find the kernels in a cache on disk."""
     if xp.__name__ == "cupy":
         print("compiling the kernels for this GPU, each on its first use", file=sys.stderr, flush=True)
+
+
+@functools.cache
+def headers() -> str:
+    """What tells one state of the headers from another: CuPy finds a kernel in its cache by the text alone, not by what that includes."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(FOLDER.glob("*.cuh")))).hexdigest()
 
 
 def source(file: str) -> str:
