@@ -8,6 +8,7 @@ from functools import partial, wraps
 import numpy as np
 import pytest
 from hypothesis import settings
+from needs import needs_compiler
 
 from nn import emulator
 from nn.cpu import conv, memory
@@ -31,7 +32,10 @@ LAYOUTS = [
 def ops(request):
     """Each room in turn; what it computes must agree with nn.reference. The GPU's is played by the emulator."""
     room = importlib.import_module(f"nn.{request.param}")
-    return room if request.param == "cpu" else Emulated(room)
+    if request.param == "cpu":
+        return room
+    needs_compiler()
+    return Emulated(room)
 
 
 class Emulated:
@@ -49,6 +53,12 @@ class Emulated:
                 return plain(function(*emulated(arguments), **emulated(options)))
 
         return call
+
+
+@pytest.fixture(scope="session")
+def compiler():
+    """g++ is here, or the test is not run."""
+    needs_compiler()
 
 
 @pytest.fixture

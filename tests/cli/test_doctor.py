@@ -15,7 +15,7 @@ from nn import cpu
 from nn.gpu import launch, trouble
 
 SCRIPT = Path(__file__).parents[1] / "gpu_check.sh"
-needs_compiler = pytest.mark.skipif(not doctor.has_compiler(), reason="not run: the emulator needs g++")
+needs_compiler = pytest.mark.usefixtures("compiler")
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.usefixtures("compiler")
+
 AXPY = """extern "C" __global__ void axpy(const float* x, float* y, float a, int n)
 {
     int k = blockIdx.x * blockDim.x + threadIdx.x;

@@ -7,6 +7,8 @@ import pytest
 
 from nn import checkpoint
 
+pytestmark = pytest.mark.usefixtures("compiler")
+
 TINY = ["--preset", "tiny", "--epochs", "1", "--set", "drawn=8", "--batch", "4"]
 
 

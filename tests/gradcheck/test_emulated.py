@@ -8,6 +8,8 @@ from nn import gradcheck, to_device
 from nn.gpu import launch
 from nn.gpu.rungs import LADDERS, prefer
 
+pytestmark = pytest.mark.usefixtures("compiler")
+
 CASES = {name: (layer, inputs, constants, bar) for name, layer, inputs, constants, bar in cases(np.random.default_rng(0))}
 RUNGS = [(family, rung) for family, ladder in LADDERS.items() for rung in ladder[:-1] if not rung.startswith("tf32")]  # those for float64
 SUBJECTS = {"conv": "Conv2D 3x3 same", "gemm": "Dense", "lstm": "SeededLSTM every", "reduce": "BatchNorm training", "pool": "MaxPool2D"}

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from needs import needs_compiler
 
 from nn import emulator
 from nn.emulator import cupy as emulated
@@ -41,6 +42,7 @@ class Device:
 
             self.library = cupy
         else:
+            needs_compiler()
             self.library = emulated
 
     def __call__(self, function: Callable, *arguments: Any, **options: Any) -> Any:

@@ -206,6 +206,7 @@ class Recorded:
         pass
 
 
+@pytest.mark.usefixtures("compiler")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("scale", [TINY, SMALL], ids=["tiny", "small"])
 def test_every_launch_finds_a_build(monkeypatch, scale, dtype):

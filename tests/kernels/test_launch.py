@@ -7,6 +7,8 @@ from nn.emulator import cupy
 from nn.gpu import activation, launch, rungs
 from nn.gpu.signature import kernels, signature
 
+pytestmark = pytest.mark.usefixtures("compiler")
+
 TEXT = """// __global__ void in_a_comment(int n) {}
 __device__ float helper(float x) { return x; }
 extern "C" __global__ void __launch_bounds__((A / 2) * (B / 4), 1) first(

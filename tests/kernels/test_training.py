@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from kernels.harness import has_gpu
+from needs import needs_compiler
 
 pytest.importorskip("cv2", reason="not run: faces are warped with OpenCV, pip install opencv-python")
 
@@ -66,7 +67,9 @@ def distance(one, other):
 @pytest.mark.parametrize("rung", BARS)
 @pytest.mark.parametrize("where", ["emulated", "cuda"])
 def test_five_steps_agree_with_the_cpu(where, learner, rung, batches):
-    if where == "cuda" and not has_gpu():
+    if where == "emulated":
+        needs_compiler()
+    elif not has_gpu():
         pytest.skip("not run: no GPU here")
     losses, state = trained(learner, batches, "cpu")
     with prefer(conv=rung):

@@ -19,7 +19,7 @@ from nn import cpu
 from nn.emulator import cupy as emulated
 from nn.gpu import launch, rungs
 
-needs_compiler = pytest.mark.skipif(not doctor.has_compiler(), reason="not run: the emulator needs g++")
+pytestmark = pytest.mark.usefixtures("compiler")
 CASES = {case.operation: case for case in kernels.cases(TINY)}
 
 # ---- the operations ----
@@ -166,7 +166,6 @@ def test_paces_by_hand():
 # ---- the whole ----
 
 
-@needs_compiler
 def test_a_tiny_run_in_the_emulator(tmp_path, capsys):
     folder = tmp_path / "new"
     assert gpu.main(["--device", "emulated", "--tiny", "--out", str(folder)]) == 0
@@ -191,7 +190,6 @@ def one_case(monkeypatch):
     monkeypatch.setattr(gpu, "model_rows", lambda *given: [])
 
 
-@needs_compiler
 @pytest.mark.usefixtures("one_case")
 def test_nothing_is_written_unless_told(tmp_path, monkeypatch):
     monkeypatch.setattr(gpu, "DOCS", tmp_path)
@@ -226,7 +224,6 @@ def test_a_model_that_fails_is_told(monkeypatch, capsys):
     assert "2 rows, 2 WRONG" in capsys.readouterr().out
 
 
-@needs_compiler
 def test_weights_that_are_lost_in_training(monkeypatch):
     model = build("cfpd", 2, 16)
     x, targets = made_up("cfpd", 2, 16, np.random.default_rng(0))
@@ -297,7 +294,6 @@ def theirs(monkeypatch, one_torch_thread):
     torch.backends.cudnn.benchmark = False
 
 
-@needs_compiler
 @pytest.mark.usefixtures("a_gpu")
 def test_a_run_as_on_a_gpu(theirs, monkeypatch, tmp_path):
     """Timed, with PyTorch beside it, on a page."""
@@ -321,7 +317,6 @@ def test_a_run_as_on_a_gpu(theirs, monkeypatch, tmp_path):
     assert "NVIDIA Emulation" in page and "| PyTorch tf32 " in page and "| corefan " in page
 
 
-@needs_compiler
 @pytest.mark.usefixtures("a_gpu")
 def test_the_doctor_as_on_a_gpu(monkeypatch, capsys):
     relu = [case for case in kernels.cases(TINY) if case.operation == "relu"]

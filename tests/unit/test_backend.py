@@ -7,8 +7,10 @@ import pytest
 
 import nn
 from nn.backend import device_of, ops, to_device, to_numpy
+from nn.emulator import cupy
 
-emulated = to_device(np.arange(3.0), "emulated")
+emulated = cupy.asarray(np.arange(3.0))
+needs_compiler = pytest.mark.usefixtures("compiler")
 
 
 def gpu_array():
@@ -40,6 +42,7 @@ def test_a_list_is_refused():
         ops([1, 2])
 
 
+@needs_compiler
 def test_there_and_back():
     x = np.arange(6.0).reshape(2, 3)
     there = to_device(x, "emulated")
@@ -56,6 +59,7 @@ def test_without_cupy_the_remedy_is_named():
         to_device(np.zeros(2), "cuda")
 
 
+@needs_compiler
 def test_a_model_moves_whole_and_its_state_comes_back_as_numpy(rng):
     model = nn.Sequential(nn.Dense(3, 2, rng=rng), nn.BatchNorm(2))
     before = {name: value.copy() for name, value in model.state().items()}
@@ -70,6 +74,7 @@ def test_a_model_moves_whole_and_its_state_comes_back_as_numpy(rng):
         assert device_of(member.value) == "emulated" and np.array_equal(to_numpy(member.value), before[name] + 1)
 
 
+@needs_compiler
 def test_an_optimisers_state_moves_with_its_parameters(rng):
     layer = nn.Dense(3, 2, rng=rng).to("emulated")
     optimizer = nn.Adam(layer.parameters(), 0.1)
