@@ -5,7 +5,6 @@ import statistics
 import sys
 from collections.abc import Callable
 from datetime import date
-from types import ModuleType
 from typing import Any
 
 from models.measure.roofline import torch_version
@@ -43,19 +42,6 @@ def nvrtc() -> str:
 def dotted(number: int) -> str:
     """13.0 for CUDA's 13000."""
     return f"{number // 1000}.{number % 1000 // 10}"
-
-
-def pytorch() -> ModuleType | None:
-    """PyTorch's side; None, and a line, where it is not there or sees no GPU."""
-    try:
-        import torch
-
-        if torch.cuda.is_available():
-            return importlib.import_module("models.measure.gpu_theirs")
-    except ImportError:
-        pass
-    print("PyTorch is not installed, or sees no GPU: measuring ours alone", flush=True)
-    return None
 
 
 def free_memory() -> None:

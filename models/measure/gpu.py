@@ -4,6 +4,7 @@ Without a GPU, `--device emulated --tiny` walks the same path to its end, and ti
 """
 
 import argparse
+import importlib
 import json
 import shlex
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from models.measure import ours
-from models.measure.cuda import ROUNDS, WARM_UP, free_memory, graphics, milliseconds, pytorch
+from models.measure.cuda import ROUNDS, WARM_UP, free_memory, graphics, milliseconds
 from models.measure.judge import chosen, judged, poisoned, prepared, sent, truth
 from models.measure.kernels import PAPER, TINY, Case, Scale, cases
 from models.measure.plan import MODELS, Arrays, build, made_up
@@ -72,6 +73,19 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=240, help="begin with no new kernel after that many")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help=f"for {JSON} and {PAGE}; docs, or with --tiny or the emulator nowhere")
     return parser
+
+
+def pytorch() -> ModuleType | None:
+    """PyTorch's side; None, and a line, where it is not there or sees no GPU."""
+    try:
+        import torch
+
+        if torch.cuda.is_available():
+            return importlib.import_module("models.measure.gpu_theirs")
+    except ImportError:
+        pass
+    print("PyTorch is not installed, or sees no GPU: measuring ours alone", flush=True)
+    return None
 
 
 # ---- the kernels ----
