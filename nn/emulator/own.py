@@ -4,6 +4,8 @@ The kernel runs first in the checked mode, then with its threads in other orders
 single run would show.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,12 +67,12 @@ def emulate(
     folders = (f"-I{path.parent}", f"-I{HEADERS}")
     module = cupy.RawModule(code=f'#line 1 "{path.name}"\n{text}', options=("-std=c++17", *folders, *options))
     function = module.get_function(kernel)
-    if shared:
+    with refused(path):
         function.max_dynamic_shared_size_bytes = max(shared, function.max_dynamic_shared_size_bytes)
 
     def run(**how: Any) -> dict[str, np.ndarray]:
         arguments = {name: cupy.asarray(value) if value.ndim else value[()] for name, value in given.items()}
-        with mode(**how):
+        with mode(**how), refused(path):
             function(grid, block, tuple(arguments.values()), shared_mem=shared)
         return {name: np.array(value, subok=False) for name, value in arguments.items()}
 
@@ -82,6 +84,17 @@ def emulate(
         run(profile=True)
         listing = function.listing()
     return Emulation(kernel, after, written, differs, listing)
+
+
+@contextmanager
+def refused(path: Path) -> Iterator[None]:
+    """Sizes that no GPU takes are the user's to mend."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def the_only_kernel(path: Path, text: str) -> str:
@@ -116,7 +129,7 @@ def value_of(parameter: Argument, value: str | np.ndarray | float, rng: np.rando
             return np.ascontiguousarray(np.load(value, allow_pickle=False), parameter.dtype)
         shape, _, fill = value.partition(":")
         return filled(tuple(map(int, shape.split("x"))), fill or ("normal" if parameter.const else "unwritten"), parameter.dtype, rng)
-    except (ValueError, OSError) as error:
+    except (ValueError, OverflowError, MemoryError, OSError) as error:
         form = (
             f"a shape such as 1000 or 32x64, with a fill if you like (:{' :'.join(FILLS)}), or a .npy file"
             if parameter.pointer
@@ -150,4 +163,4 @@ def difference(one: dict[str, np.ndarray], other: dict[str, np.ndarray], names: 
 
 def bits(array: np.ndarray) -> np.ndarray:
     """(K,) -> its bytes, (K, bytes of a number): a NaN equals itself."""
-    return array.view(np.uint8).reshape(array.size, -1)
+    return array.view(np.uint8).reshape(array.size, array.itemsize)

@@ -65,6 +65,11 @@ def test_all_threads_on_one_element(emulate):
     assert code == 1 and "race" in out and "own.cu:5" in out
 
 
+def test_empty_arrays(emulate):
+    code, out, _ = axpy(emulate, "x=0", "y=0", "a=2", "n=0")
+    assert code == 0 and "y: float32 0:" in out
+
+
 def test_an_unwritten_output_is_said(emulate):
     code, out, _ = axpy(emulate, "x=1000", "y=1000", "a=2", "n=10", text=AXPY.replace("+=", "="))
     assert code == 0 and "(990 of 1000 not finite: unwritten?)" in out
@@ -114,6 +119,9 @@ def test_profile_prints_the_source_with_its_counts(emulate):
         (["x=1000", "y=1000", "n=1000"], ["a needs a value", "const float32* x", "int32 n"]),
         (["x=1000", "y=1000", "a=1", "n=1000", "z=1"], ["z is none of its arguments"]),
         (["x=1000:seven", "y=1000", "a=1", "n=1000"], ["x=1000:seven", "expected a shape", "normal"]),
+        (["x=-5", "y=1000", "a=1", "n=1000"], ["x=-5", "negative"]),
+        (["x=1000000x1000000x1000", "y=1000", "a=1", "n=1000"], ["x=1000000x1000000x1000"]),
+        (["x=1000", "y=1000", "a=1", "n=99999999999999999999"], ["n=99999999999999999999"]),
         (["x=gone.npy", "y=1000", "a=1", "n=1000"], ["x=gone.npy", "gone.npy"]),
         (["x=1000", "y=1000", "a=one", "n=1000"], ["a=one", "expected a number"]),
         (["x", "y=1000", "a=1", "n=1000"], ["x: expected NAME=VALUE"]),
@@ -131,6 +139,10 @@ def test_bad_values_get_one_line(emulate, values, words):
         (SUM, [], ["own.cu", "nothing, sum", "--kernel"]),
         (AXPY, ["--kernel", "axpby"], ["no __global__ void axpby", "axpy"]),
         ("int main() {}", [], ["no `__global__ void` function"]),
+        (AXPY, ["--block", "2048"], ["own.cu", "no GPU takes the block (2048,)"]),
+        (AXPY, ["--grid", "1,65536"], ["own.cu", "no GPU takes the grid (1, 65536)"]),
+        (AXPY, ["--shared", "300000"], ["own.cu", "300000 bytes of shared memory"]),
+        (AXPY, ["--shared", "-1"], ["own.cu", "-1 bytes"]),
         (AXPY, ["--grid", "0"], ["--grid 0: expected one to three numbers of 1 or more"]),
         (AXPY, ["--grid", "1,2,3,4"], ["--grid 1,2,3,4"]),
         (AXPY.replace("float a", "float4 a"), [], ["float4 a", "types known"]),
