@@ -13,7 +13,7 @@ from numpy.random import Generator
 from models.cfpd import fully_connected
 from models.faces.landmarks import PARTS
 from models.faces.sequences import WINDOW, readout_matrix, steps
-from nn import ConvBlock, Dense, Flatten, Layer, MaxPool2D, SeededLSTM, Sequential, ops
+from nn import ConvBlock, Dense, Flatten, Layer, MaxPool2D, SeededLSTM, Sequential, device_of, ops, to_device
 
 SEED = 2 * WINDOW  # l = 10 numbers: the x and y of a window of five points
 
@@ -109,7 +109,7 @@ class Corefan(Layer):
         """Points (N, ..., 2), K a face, weighed by a fixed matrix (L, K): (N, L, 2)."""
         N, (L, K) = len(points), matrix.shape
         rows = points.reshape(N, K, 2).transpose(0, 2, 1).reshape(2 * N, K)
-        weights = self.asarray(matrix.astype(points.dtype))
+        weights = to_device(matrix.astype(points.dtype), device_of(points))
         y = ops(rows).dense(rows, weights, np.zeros_like(rows, shape=L))  # (2N, L)
         return y.reshape(N, 2, L).transpose(0, 2, 1).copy()
 

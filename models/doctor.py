@@ -1,6 +1,5 @@
 """`faceseed doctor`: what this machine can do, and whether every kernel is right on it."""
 
-import os
 import platform
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ from models.measure.cuda import graphics, milliseconds
 from models.measure.judge import judged, prepared, sent
 from models.measure.kernels import SMALL, TINY, Case, Scale, cases
 from nn import InputError, emulator
+from nn.emulator.compiler import compiler
 from nn.gpu.trouble import explained
 
 NO_COMPILER = "the emulator needs g++ on Linux: apt-get install g++"
@@ -58,7 +58,7 @@ def machine() -> dict[str, str]:
     return {
         "Python": f"{platform.python_version()}, {platform.platform()}",
         "NumPy": np.__version__,
-        "g++": compiler(),
+        "g++": compiler_version(),
         "CuPy": cupy_version(),
     }
 
@@ -75,14 +75,14 @@ def cupy_version() -> str:
 
 def has_compiler() -> bool:
     """Whether the emulator can compile."""
-    return shutil.which(os.environ.get("CXX", "g++")) is not None
+    return shutil.which(compiler()) is not None
 
 
-def compiler() -> str:
+def compiler_version() -> str:
     """The first line that g++ says of itself."""
     if not has_compiler():
         return "not found"
-    said = subprocess.run([os.environ.get("CXX", "g++"), "--version"], capture_output=True, text=True).stdout
+    said = subprocess.run([compiler(), "--version"], capture_output=True, text=True).stdout
     return said.partition("\n")[0]
 
 

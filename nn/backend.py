@@ -15,15 +15,13 @@ DEVICES = {"cpu": "NumPy", "cuda": "CuPy", "emulated": "emulated"}
 
 def device_of(array: Any) -> str:
     """Where an array is: "cpu" (NumPy), "cuda" (CuPy) or "emulated"."""
-    if type(array) is np.ndarray or isinstance(array, np.generic):
-        return "cpu"
-    package = type(array).__module__
-    if package.partition(".")[0] == "cupy":
-        return "cuda"
-    if package == "nn.emulator.array":
+    module = type(array).__module__
+    if module == "nn.emulator.array":
         return "emulated"
-    if isinstance(array, np.ndarray):
+    if isinstance(array, (np.ndarray, np.generic)):
         return "cpu"
+    if module.partition(".")[0] == "cupy":
+        return "cuda"
     raise TypeError(f"expected a NumPy or CuPy array, got {type(array).__name__}; wrap it with np.asarray(...)")
 
 

@@ -3,10 +3,9 @@
 import re
 from typing import NamedTuple
 
+from nn.gpu.signature import BALANCED, KERNEL
+
 SIZES = {"char": 1, "bool": 1, "short": 2, "int": 4, "unsigned": 4, "float": 4, "double": 8, "long": 8}
-BALANCED = r"(?:[^()]|\((?:[^()]|\([^()]*\))*\))*"  # up to two parentheses deep
-BOUNDS = rf"(?:__launch_bounds__\s*\(({BALANCED})\)\s*)?"
-KERNEL = re.compile(rf"__global__\s+{BOUNDS}void\s+{BOUNDS}(\w+)\s*\(({BALANCED})\)\s*\{{")
 ALIGNED = r"(?:__align__\s*\([^)]*\)\s*)?"
 DYNAMIC = re.compile(rf"extern\s+{ALIGNED}__shared__\s+{ALIGNED}([\w ]+?)\s+(\w+)\s*\[\s*\]\s*;")
 STATIC = re.compile(rf"__shared__\s+{ALIGNED}((?:unsigned\s+|long\s+)?\w+)\s+([^;]*);")

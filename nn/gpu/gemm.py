@@ -25,7 +25,7 @@ def gemm(a: Any, b: Any, *, transpose_a: bool = False, transpose_b: bool = False
         raise ValueError(f"gemm cannot multiply {a.shape} (transposed: {transpose_a}) and {b.shape} (transposed: {transpose_b})")
     a, b, bias = contiguous(a), contiguous(b), contiguous(bias)
     layout = {"TA": int(transpose_a), "TB": int(transpose_b)}
-    rung = rungs.choose("gemm", ["naive", "tile", "block"])
+    rung = rungs.choose("gemm", list(rungs.LADDERS["gemm"]))
     if rung == "block":
         tiles = -(-M // ROWS) * -(-N // COLUMNS)
         planes, share = split(K, tiles, step=8)

@@ -4,9 +4,9 @@ from math import prod
 from typing import Any, NamedTuple
 
 from nn.gpu.launch import THREADS, Build, blocks, contiguous, empty, launch, library
-from nn.gpu.rungs import choose
+from nn.gpu.rungs import LADDERS, choose
 
-RUNGS = ["serial", "shared", "shuffle"]
+RUNGS = list(LADDERS["reduce"])
 MACROS: dict[str, dict[str, Any]] = {"serial": {}, "shared": {"COLUMN_SUM": "column_sum_shared"}, "shuffle": {}}
 BUILDS = [Build("reduce.cu", MACROS[rung]) for rung in ("shared", "shuffle")]
 

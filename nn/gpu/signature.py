@@ -18,7 +18,9 @@ TYPES = {
     "bool": np.bool_,
 }
 
-KERNEL = r"__global__\s+void\s+(?:__launch_bounds__\s*\((?:[^()]|\([^()]*\))*\)\s*)?"
+BALANCED = r"(?:[^()]|\((?:[^()]|\([^()]*\))*\))*"  # up to two parentheses deep
+BOUNDS = rf"(?:__launch_bounds__\s*\(({BALANCED})\)\s*)?"
+KERNEL = re.compile(rf"__global__\s+{BOUNDS}void\s+{BOUNDS}(\w+)\s*\(({BALANCED})\)\s*\{{")  # bounds, bounds, name, parameters
 
 
 class Argument(NamedTuple):
@@ -34,15 +36,15 @@ class Argument(NamedTuple):
 
 def kernels(text: str) -> list[str]:
     """The names of the kernels of a source, in order."""
-    return re.findall(rf"{KERNEL}(\w+)\s*\(", without_comments(text))
+    return [name for _, _, name, _ in KERNEL.findall(without_comments(text))]
 
 
 def signature(text: str, name: str, double: bool = False) -> list[Argument]:
     """The parameters of a kernel; `double` reads float as double. Raises ValueError where there is no such kernel, or an unknown type."""
-    found = re.search(rf"{KERNEL}{name}\s*\(([^)]*)\)", without_comments(text))
-    if found is None:
-        raise ValueError(f"no __global__ void {name}(...) in this source; it has: {', '.join(kernels(text)) or 'no kernel'}")
-    return [argument(parameter, double) for parameter in found[1].split(",") if parameter.strip()]
+    found = {its_name: parameters for _, _, its_name, parameters in KERNEL.findall(without_comments(text))}
+    if name not in found:
+        raise ValueError(f"no __global__ void {name}(...) in this source; it has: {', '.join(found) or 'no kernel'}")
+    return [argument(parameter, double) for parameter in found[name].split(",") if parameter.strip()]
 
 
 def argument(parameter: str, double: bool) -> Argument:

@@ -16,9 +16,10 @@ CARDS = (80, 90)
 
 
 def builds() -> list[Build]:
-    """All of nn.gpu."""
+    """What the modules of nn/gpu say that they compile, each once."""
     modules = (import_module(f"nn.gpu.{module.name}") for module in iter_modules(gpu.__path__))
-    return [build for module in modules for build in getattr(module, "BUILDS", [])]
+    every = [build for module in modules for build in getattr(module, "BUILDS", [])]
+    return [build for k, build in enumerate(every) if build not in every[:k]]
 
 
 def rows(build: Build) -> list[str]:

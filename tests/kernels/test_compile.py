@@ -1,9 +1,7 @@
 """Every kernel, in every way in which it is compiled, as NVIDIA's own compiler sees it: no GPU is needed to know that it compiles for a
 card, fits into the card's registers, and that its main loop is mostly arithmetic."""
 
-import importlib
 import os
-import pkgutil
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -11,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from kernels import nvrtc, sass
+from kernels.builds import builds
 
-import nn.gpu
 from models.measure.judge import chosen, prepared, sent
 from models.measure.kernels import SMALL, TINY
 from models.measure.kernels import cases as operations
@@ -53,13 +51,6 @@ DEMANDS = [
     Demand("conv_weights_mma.cu", "weights_mma", "HMMA", 0.2),
     Demand("gemm.cu", "gemm_block", "FFMA", 0.8),
 ]
-
-
-def builds() -> list[launch.Build]:
-    """What the modules of nn/gpu say that they compile, each once."""
-    modules = [importlib.import_module(f"nn.gpu.{module.name}") for module in pkgutil.iter_modules(nn.gpu.__path__)]
-    every = [build for module in modules for build in getattr(module, "BUILDS", [])]
-    return [build for k, build in enumerate(every) if build not in every[:k]]
 
 
 def cases_for(capabilities: Iterable[int], double: bool = False) -> list[Case]:

@@ -30,6 +30,10 @@ def test_a_signature_is_read_from_the_source():
     assert signature(TEXT, "first", double=True)[0].dtype == np.float64
 
 
+def test_launch_bounds_may_stand_before_void():
+    assert [a.name for a in signature("__global__ __launch_bounds__(2 * (A + 1)) void f(float* y, int n) {}", "f")] == ["y", "n"]
+
+
 def test_a_missing_kernel_and_an_unknown_type_are_named():
     with pytest.raises(ValueError, match=r"no __global__ void third.* it has: first, second"):
         signature(TEXT, "third")
