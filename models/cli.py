@@ -10,6 +10,7 @@ import numpy as np
 
 import models
 import nn
+from models import options
 from nn import InputError
 
 
@@ -18,94 +19,16 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="faceseed", description="Train, test and use CFPD, the seeded sine and COREFAN.")
     top.add_argument("--version", action="version", version=f"faceseed {version('faceseed')}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    train = commands.add_parser("train", help="train a model, on drawn faces or on your own photos")
-    train.add_argument("model", choices=["sine", "cfpd", "corefan"])
-    train.add_argument(
-        "--preset",
-        default="small",
-        help="tiny (seconds, even in the emulator; learns little), small (a CPU, minutes) or paper (as printed)",
-    )
-    train.add_argument("--data", default="", metavar="FOLDER", help="photos with .pts files; without it, drawn faces")
-    train.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="original|normalised|augmented|NAME=VALUE",
-        help="the training set, or any setting (config.json lists them), e.g. --set optim.lr=0.003",
-    )
-    train.add_argument("--config", type=Path, metavar="FILE", help="settings from a TOML file")
-    train.add_argument("--epochs", type=int)
-    train.add_argument("--batch", type=int)
-    train.add_argument("--seed", type=int)
-    train.add_argument("--device", choices=["cpu", "cuda", "emulated"], default="cpu", help="cuda: a GPU; emulated: one played by the CPU")
-    train.add_argument("--conv", metavar="RUNG", help="on a GPU, the convolution kernel to prefer: direct, tile, igemm, tf32x3 or tf32")
-    train.add_argument("--out", type=Path, metavar="FOLDER", help="the run folder; runs/MODEL if not given")
-    train.add_argument("--resume", action="store_true", help="go on with the run in --out")
-    train.add_argument("--skip-bad", action="store_true", help="leave out files that cannot be used, and count them")
-    train.set_defaults(call=run_train)
-
-    evaluate = commands.add_parser("evaluate", help="print a run's errors beside the paper's")
-    evaluate.add_argument("run", type=Path, help="a folder that train made")
-    evaluate.add_argument("--data", default="", metavar="FOLDER", help="photos with .pts files; a row a subset found")
-    evaluate.add_argument("--json", metavar="FILE", help="also write the numbers; - for standard output")
-    evaluate.add_argument("--skip-bad", action="store_true", help="leave out files that cannot be used, and count them")
-    evaluate.set_defaults(call=run_evaluate)
-
-    predict = commands.add_parser("predict", help="draw what a run finds on photos")
-    predict.add_argument("run", type=Path, help="a folder that train made")
-    predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
-    predict.add_argument("--out", type=Path, default=Path("predictions"), metavar="FOLDER")
-    where = predict.add_mutually_exclusive_group()
-    where.add_argument("--box", metavar="X0,Y0,X1,Y1", help="the face box, in pixels, of every image; else OpenCV's Haar cascade looks")
-    where.add_argument("--boxes", type=Path, metavar="FILE", help="CSV with a header and image,x0,y0,x1,y1")
-    predict.add_argument("--box-kind", choices=["tight", "300w", "haar"], default="tight", help="what the given boxes enclose")
-    predict.add_argument("--skip-bad", action="store_true", help="leave out images that cannot be used, and count them")
-    predict.set_defaults(call=run_predict)
-
-    gradients = commands.add_parser("gradcheck", help="hold every backward pass against central differences")
-    gradients.add_argument("--seed", type=int, default=0)
-    gradients.add_argument("--device", choices=["cpu", "cuda", "emulated"], default="cpu", help="whose kernels")
-    gradients.add_argument("--verbose", action="store_true", help="a table of every tensor")
-    gradients.set_defaults(call=run_gradcheck)
-
-    bench = commands.add_parser("bench", help="measure our NumPy against PyTorch on this machine")
-    bench.add_argument("--models", nargs="+", choices=["cfpd", "corefan"], default=["cfpd", "corefan"])
-    bench.add_argument(
-        "--what", nargs="+", choices=["layers", "models", "ladder", "memory"], default=["layers", "models", "ladder", "memory"]
-    )
-    bench.add_argument("--batch", type=int, nargs="+", default=[1, 16, 64], help="of the models; all else is measured at the middle one")
-    bench.add_argument("--rounds", type=int, default=11, help="at most; a slow row gets fewer, but 3 unless this is less")
-    bench.add_argument("--width", type=int, default=64, help="channels of the first convolution")
-    bench.add_argument("--size", type=int, default=112, help="side of the images, in pixels")
-    bench.add_argument("--out", type=Path, default=Path("runs/bench"), metavar="FOLDER", help="for bench.json, bench.md and bench.png")
-    bench.set_defaults(call=run_bench)
-
-    doctor = commands.add_parser("doctor", help="say what this machine can do: GPU, driver, compiler, and each kernel's error")
-    doctor.add_argument("--device", choices=["cuda", "emulated"], help="the GPU if there is one, else the emulator, if not given")
-    doctor.set_defaults(call=run_doctor)
-
-    emulate = commands.add_parser("emulate", help="run a CUDA C file without a GPU; finds races and bad accesses")
-    emulate.add_argument("file", type=Path, help="a .cu file")
-    emulate.add_argument(
-        "--args",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME=VALUE",
-        help="each argument of the kernel: a number, a shape with a fill (1000, 32x64:normal) or a .npy file",
-    )
-    emulate.add_argument("--kernel", help="which kernel, where the file has several")
-    emulate.add_argument("--grid", required=True, metavar="X[,Y[,Z]]", help="blocks")
-    emulate.add_argument("--block", required=True, metavar="X[,Y[,Z]]", help="threads of a block")
-    emulate.add_argument("--shared", type=int, default=0, metavar="BYTES", help="dynamic shared memory")
-    emulate.add_argument("-D", "--define", action="append", default=[], metavar="NAME=NUMBER", help="a macro")
-    emulate.add_argument(
-        "--profile", action="store_true", help="counts beside each source line: runs, lanes, bank conflicts, memory sectors"
-    )
-    emulate.add_argument("--save", type=Path, metavar="FOLDER", help="keep the arrays that the kernel wrote, as .npy")
-    emulate.add_argument("--seed", type=int, default=0, help="of the normal numbers")
-    emulate.set_defaults(call=run_emulate)
+    options.train(commands, run_train)
+    options.evaluate(commands, run_evaluate)
+    options.reproduce(commands, run_reproduce)
+    options.ablate(commands, run_ablate, run_transfer)
+    options.data(commands, run_data_check, run_data_pack, run_data_show)
+    options.predict(commands, run_predict)
+    options.gradients(commands, run_gradcheck)
+    options.bench(commands, run_bench)
+    options.doctor(commands, run_doctor)
+    options.emulate(commands, run_emulate)
     return top
 
 
@@ -153,7 +76,54 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     from models.evaluate import evaluate
     from models.runs import open_run
 
-    evaluate(open_run(arguments.run), arguments.data, arguments.json, arguments.skip_bad)
+    evaluate(open_run(arguments.run), arguments.data, arguments.json, arguments.skip_bad, arguments.crops)
+    return 0
+
+
+def run_reproduce(arguments: argparse.Namespace) -> int:
+    """`faceseed reproduce`."""
+    from models import reproduce
+
+    reproduce.run(arguments)
+    return 0
+
+
+def run_ablate(arguments: argparse.Namespace) -> int:
+    """`faceseed ablate`."""
+    from models import ablate
+
+    ablate.run(arguments.data, arguments.out, list(dict.fromkeys(arguments.seeds)), arguments.set, arguments.device)
+    return 0
+
+
+def run_transfer(arguments: argparse.Namespace) -> int:
+    """`faceseed transfer`."""
+    from models import transfer
+
+    transfer.run(arguments.data, arguments.out, arguments.seed, arguments.set, arguments.device)
+    return 0
+
+
+def run_data_check(arguments: argparse.Namespace) -> int:
+    """`faceseed data check`: exit code 1 where something is wrong."""
+    from models import data
+
+    return data.check(arguments.path, arguments.json)
+
+
+def run_data_pack(arguments: argparse.Namespace) -> int:
+    """`faceseed data pack`."""
+    from models import data
+
+    data.pack(arguments.path, arguments.out, arguments.skip_bad)
+    return 0
+
+
+def run_data_show(arguments: argparse.Namespace) -> int:
+    """`faceseed data show`."""
+    from models import data
+
+    data.show(arguments.path, arguments.out, arguments.count, arguments.seed, arguments.set)
     return 0
 
 
@@ -224,8 +194,13 @@ def check_packages() -> None:
         raise InputError(f"`nn` and `models` come from different places, {places}; install faceseed in its own environment")
 
 
+KEPT = "; finished epochs are kept, go on with "
+AFTER_STOP = {"train": KEPT + "--resume", **dict.fromkeys(("reproduce", "ablate", "transfer"), KEPT + "the same command")}
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; what the user can mend is one line on standard error and exit code 2."""
+    chosen = argparse.Namespace(command="")
     try:
         check_packages()
         chosen = parser().parse_args(arguments)
@@ -244,7 +219,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"faceseed: {sentence}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nfaceseed: stopped; finished epochs are kept, go on with --resume", file=sys.stderr)
+        print(f"\nfaceseed: stopped{AFTER_STOP.get(chosen.command, '')}", file=sys.stderr)
         return 130
 
 

@@ -2,47 +2,20 @@
 
 import json
 import sys
+from collections.abc import Iterable
 from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
 
-from models.faces import ibug, metrics
-from models.faces.augment import view
-from models.faces.boxes import iou, part_boxes
+from models.faces import ibug
 from models.faces.crops import Faces
-from models.runs import Run, training_faces
-from models.tasks import predict
+from models.faces.geometry import apply
+from models.paper.numbers import PAPER_CFPD, PAPER_COREFAN
+from models.runs import Run, say_skipped, training_faces
+from models.subsets import answer, frames, missed, score, subsets
 from nn import InputError
 
-# Tables 5, 6 and 7: inter-ocular error, inter-pupil error, AUC at 0.08, failure rate, in percent; None where the paper has no number.
-# Table 6's rows for COREFAN are the common set's (0.18 % of failures is 1 face of 554).
-PAPER_COREFAN = {
-    ("common", "original"): (3.91, 5.42, 51.27, 0.54),
-    ("common", "normalised"): (5.30, 7.35, 38.09, 13.35),
-    ("common", "augmented"): (3.51, 4.87, 56.10, 0.18),
-    ("challenging", "original"): (8.40, 12.15, None, None),
-    ("challenging", "normalised"): (11.60, 16.74, None, None),
-    ("challenging", "augmented"): (6.40, 9.24, None, None),
-    ("full", "original"): (4.78, 6.73, None, None),
-    ("full", "normalised"): (6.53, 9.19, None, None),
-    ("full", "augmented"): (4.07, 5.72, None, None),
-    ("private", "original"): (5.84, None, 32.61, 13.5),
-    ("private", "normalised"): (7.58, None, 23.52, 30.16),
-    ("private", "augmented"): (5.12, None, 39.32, 6.16),
-}
-# Table 2: mean squared error of the boxes in px². It has no row for the full set and none for IoU.
-PAPER_CFPD = {
-    ("common", "original"): (1.371, None),
-    ("common", "normalised"): (3.005, None),
-    ("common", "augmented"): (1.112, None),
-    ("challenging", "original"): (4.977, None),
-    ("challenging", "normalised"): (8.715, None),
-    ("challenging", "augmented"): (3.328, None),
-    ("private", "original"): (2.986, None),
-    ("private", "normalised"): (4.832, None),
-    ("private", "augmented"): (2.604, None),
-}
 HEADINGS = {
     "nme_interocular_percent": "ocular %",
     "nme_interpupil_percent": "pupil %",
@@ -50,13 +23,15 @@ HEADINGS = {
     "failure_percent": "failed %",
     "box_mse_px2": "MSE px²",
     "box_iou": "IoU",
+    "missed": "missed",
 }
 
 
-def evaluate(run: Run, data: str, json_to: str | None = None, skip_bad: bool = False) -> None:
+def evaluate(run: Run, data: str, json_to: str | None = None, skip_bad: bool = False, crops: str = "oracle") -> None:
     """Print the table of a run; with `json_to` also write {subset: {"n": ..., error: ...}} to that file, or to standard output for "-".
 
-    Crops are those of the paper's protocol: centred and scaled by the true landmarks, never turned.
+    crops "oracle" are those of the paper's protocol: centred and scaled by the true landmarks, never turned; "detector" are placed by
+    a detector's boxes, and "missed" counts the faces it did not find.
     """
     if run.settings.model == "sine":
         raise InputError(f"{run.folder}: a sine has no faces to be evaluated on; look at its sine.png")
@@ -64,10 +39,15 @@ def evaluate(run: Run, data: str, json_to: str | None = None, skip_bad: bool = F
         raise InputError(f"{json_to}: expected a file in a folder that exists; make the folder, or give another --json")
     results, floor = {}, {}
     with redirect_stdout(sys.stderr if json_to == "-" else sys.stdout):  # with "-" standard output is for the numbers alone
-        for name, faces in subsets(run, data, skip_bad).items():
-            images, points = view(faces, np.arange(len(faces)), "original", None, size=run.settings.net.size)
-            results[name] = score(run, predict(run.model, images), points)
-            floor[name] = score(run, np.repeat(run.mean[None], len(points), 0), points)
+        for name, faces in faces_to_test(run, data, skip_bad).items():
+            oracle = frames(faces, "oracle", run.settings.net.size)
+            points = apply(oracle.matrices, faces.landmarks)
+            seen = oracle if crops == "oracle" else frames(faces, crops, run.settings.net.size)
+            predicted = answer(run.model, seen, oracle.matrices)
+            results[name] = score(predicted, points)
+            if crops == "detector":
+                results[name]["missed"] = int(missed(predicted).sum())
+            floor[name] = score(np.repeat(run.mean.reshape(1, -1, 2), len(points), 0), points)
         print(table(run, results, floor))
     if json_to == "-":
         print(json.dumps(results))
@@ -75,51 +55,39 @@ def evaluate(run: Run, data: str, json_to: str | None = None, skip_bad: bool = F
         Path(json_to).write_text(json.dumps(results, indent=2) + "\n")
 
 
-def subsets(run: Run, data: str, skip_bad: bool = False) -> dict[str, Faces]:
-    """The faces to test on by subset. Of the training folders only photos that the run never saw: they are "val".
-
-    Faces whose fold (boxes.csv) is "train" stay out for every run, so that all runs are measured on the same ones.
-    """
+def faces_to_test(run: Run, data: str, skip_bad: bool = False) -> dict[str, Faces]:
+    """Faces that the run never saw, by subset. Raises InputError where the data has none."""
     if not data:
         if run.settings.data:
             raise InputError(f"give --data FOLDER: {run.folder} was trained on photos, which are not kept in the run")
         return {"drawn": training_faces(run.settings)[1]}
     faces = ibug.load(data, skip_bad=skip_bad)
-    unseen = np.array([fold != "train" and photo not in run.photos for fold, photo in zip(faces.folds, faces.photos, strict=True)])
-    subset = np.array(faces.subsets)
-    masks = {
-        "val": unseen & (subset == "train"),
-        "common": subset == "common",
-        "challenging": subset == "challenging",
-        "full": np.isin(subset, ("common", "challenging")) & (subset == "common").any() & (subset == "challenging").any(),
-        "private": subset == "private",
-        "other": unseen & (subset == "other"),
-    }
-    found = {name: faces[mask] for name, mask in masks.items() if mask.any()}
+    say_skipped(faces.skipped)
+    found = subsets(faces, run.photos)
     if not found:
         raise InputError(f"{data}: all {len(faces)} faces were trained on; give photos that the run has not seen")
-    if faces.skipped:
-        print(f"{faces.skipped} files skipped", file=sys.stderr)
     return found
-
-
-def score(run: Run, predicted: np.ndarray, points: np.ndarray) -> dict[str, float]:
-    """The numbers of one row."""
-    if run.settings.model == "corefan":
-        return metrics.summary(predicted, points)
-    boxes, true = predicted.reshape(-1, 4, 4), part_boxes(points)
-    return {"n": len(points), "box_mse_px2": metrics.box_mse(boxes, true), "box_iou": float(iou(boxes, true).mean())}
 
 
 def table(run: Run, results: dict[str, dict[str, float]], floor: dict[str, dict[str, float]]) -> str:
     """Our rows, under each the paper's where it has one, and the mean face's, which any model must beat."""
     columns = [name for name in next(iter(results.values())) if name != "n"]
     paper = PAPER_COREFAN if run.settings.model == "corefan" else PAPER_CFPD
+
+    def line(subset: str, whose: str, count: object, values: Iterable[float | None]) -> str:
+        return f"{subset:<12}{whose:<12}{count:>6}" + "".join(f"{number(value):>10}" for value in values)
+
     lines = [f"{'subset':<12}{'':<12}{'faces':>6}" + "".join(f"{HEADINGS[name]:>10}" for name in columns)]
     for name, row in results.items():
-        lines.append(f"{name:<12}{'ours':<12}{row['n']:>6}" + "".join(f"{row[column]:>10.3f}" for column in columns))
+        lines.append(line(name, "ours", row["n"], (row[column] for column in columns)))
         if theirs := paper.get((name, run.settings.set)):
-            numbers = ("-" if value is None else f"{value:.3f}" for value in theirs)
-            lines.append(f"{'':<12}{'the paper':<12}{'':>6}" + "".join(f"{number:>10}" for number in numbers))
-        lines.append(f"{'':<12}{'mean face':<12}{'':>6}" + "".join(f"{floor[name][column]:>10.3f}" for column in columns))
+            lines.append(line("", "the paper", "", theirs))
+        lines.append(line("", "mean face", "", (floor[name].get(column) for column in columns)))
     return "\n".join(lines)
+
+
+def number(value: float | None) -> str:
+    """To three decimals; a count as it is, a dash for what there is not."""
+    if value is None:
+        return "-"
+    return str(value) if isinstance(value, int) else f"{value:.3f}"

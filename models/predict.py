@@ -11,8 +11,8 @@ from models.faces.augment import normalise_gray
 from models.faces.detect import box_frame, haar, read_boxes
 from models.faces.draw import overlay, overlay_boxes
 from models.faces.geometry import apply, warp
-from models.faces.ibug import pts_text
 from models.faces.opencv import read_photo
+from models.faces.pts import pts_text
 from models.runs import Run
 from models.tasks import predict
 from nn import InputError

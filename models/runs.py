@@ -1,6 +1,7 @@
 """A run is a folder: settings, what it was trained on, metrics, checkpoints, pictures. Here it is begun, resumed, opened and shown."""
 
 import json
+import sys
 import time
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -34,21 +35,30 @@ class Run:
     mean: np.ndarray  # landmarks (68, 2) or boxes (4, 4): the mean of its training faces, the floor that any model must beat
 
 
-def train(settings: Settings, folder: Path, resume: bool = False, skip_bad: bool = False, device: str = "cpu") -> None:
+def train(
+    settings: Settings,
+    folder: Path,
+    resume: bool = False,
+    skip_bad: bool = False,
+    device: str = "cpu",
+    faces: tuple[Faces, Faces] | None = None,
+) -> None:
     """Train from the start in a new folder, or go on in an old one, on "cpu", "cuda" or "emulated"; then draw the pictures.
 
-    Raises InputError, before anything is written, where the folder exists already or the data is bad.
+    `faces`: those to train on and to validate, where they are read already. Raises InputError, before anything is written, where the
+    folder exists already, the data is bad, or a run that goes on was trained on other photos.
     """
     if not resume and folder.exists():
         raise InputError(f"{folder}: exists already; choose another --out, go on with --resume, or remove it")
     if resume and not (folder / LAST).exists():
         raise InputError(f"{folder}: no {LAST}, so no epoch to go on from; remove the folder and train without --resume")
-    if settings.model == "sine":
-        task: SineTask | FaceTask = SineTask(settings)
-        faces = None
-    else:
-        faces, validation = training_faces(settings, skip_bad)
-        task = {"cfpd": BoxTask, "corefan": LandmarkTask}[settings.model](settings, faces, validation)
+    if settings.model != "sine":
+        faces = faces or training_faces(settings, skip_bad)
+        if resume and trained_on(folder)[0] != photos_seen(settings, faces[0]):
+            raise InputError(
+                f"{folder}: was trained on other photos than those of {settings.data or 'the drawn faces'}; give its own --data"
+            )
+    task = task_for(settings, faces)
     task.model.to(device)
     optimizer = Adam(task.model.parameters(), settings.optim.lr)
     schedule = StepDecay(settings.optim.lr, settings.optim.decay, settings.optim.every)
@@ -56,7 +66,7 @@ def train(settings: Settings, folder: Path, resume: bool = False, skip_bad: bool
     if resume:
         go_on(trainer)
     else:
-        begin(folder, settings, faces)
+        begin(folder, settings, faces[0] if faces else None)
     weights = sum(parameter.value.size for parameter in task.model.parameters().values())
     print(
         f"{settings.model}, {weights / 1e6:.2f} million weights, {task.epoch_images} images an epoch, run folder {folder}, on {device}",
@@ -71,6 +81,17 @@ def train(settings: Settings, folder: Path, resume: bool = False, skip_bad: bool
     print(f"pictures: {', '.join(sorted(path.name for path in folder.glob('*.png')))} in {folder}")
 
 
+def task_for(settings: Settings, faces: tuple[Faces, Faces] | None) -> FaceTask | SineTask:
+    """What is to be learned, by a fresh model or by one that starts with another run's weights."""
+    if settings.model == "sine" or faces is None:
+        task: SineTask | FaceTask = SineTask(settings)
+    else:
+        task = {"cfpd": BoxTask, "corefan": LandmarkTask}[settings.model](settings, *faces)
+    if settings.start:
+        load_best(task.model, Path(settings.start))
+    return task
+
+
 def training_faces(settings: Settings, skip_bad: bool = False) -> tuple[Faces, Faces]:
     """Training and validation faces: those of a data folder, split by photo, or drawn ones."""
     if not settings.data:
@@ -79,16 +100,38 @@ def training_faces(settings: Settings, skip_bad: bool = False) -> tuple[Faces, F
         count = settings.drawn + max(1, settings.drawn // 10)
         print(f"drawing {count} faces; --data FOLDER trains on photos", flush=True)
         faces = drawn_faces(count, settings.seed, say_drawn)
-        return faces[: settings.drawn], faces[settings.drawn :]
-    faces = ibug.load(settings.data, ("train", "other"), skip_bad)
-    official = np.array(faces.subsets) == "train"
+        return some(faces[: settings.drawn], settings), faces[settings.drawn :]
+    return divide(ibug.load(settings.data, ("train", "other"), skip_bad), settings)
+
+
+def divide(faces: Faces, settings: Settings) -> tuple[Faces, Faces]:
+    """Training and validation faces of what was read: of the official training folders where there are any, else of all others."""
+    subset = np.array(faces.subsets)
+    usable = faces[subset == "train"] if (subset == "train").any() else faces[subset == "other"]
     try:
-        train, validation = split(faces[official] if official.any() else faces, settings.validation, settings.seed)
+        train, validation = split(usable, settings.validation, settings.seed)
     except InputError as error:
         raise InputError(f"{settings.data}: {error}") from None
-    skipped = f", {faces.skipped} skipped" if faces.skipped else ""
+    train = some(train, settings)
+    skipped = f", {len(faces.skipped)} skipped" if faces.skipped else ""
     print(f"{settings.data}: {len(train)} faces to train on, {len(validation)} to validate{skipped}", flush=True)
+    say_skipped(faces.skipped)
     return train, validation
+
+
+def some(train: Faces, settings: Settings) -> Faces:
+    """As many of the training faces as the settings ask for; a smaller number is part of a larger one."""
+    if not settings.faces:
+        return train
+    return train[np.sort(np.random.default_rng([settings.seed, 3]).permutation(len(train))[: settings.faces])]
+
+
+def say_skipped(lines: list[str]) -> None:
+    """The files that were left out, each with its reason, on standard error."""
+    for line in lines:
+        print(f"skipped: {line}", file=sys.stderr)
+    if lines:
+        print(f"{len(lines)} files skipped", file=sys.stderr)
 
 
 def say_drawn(done: int, total: int) -> None:
@@ -107,7 +150,7 @@ def begin(folder: Path, settings: Settings, faces: Faces | None) -> None:
     if faces is not None:
         _, points = view(faces, np.arange(len(faces)), "original", None, size=settings.net.size)
         answers = points if settings.model == "corefan" else part_boxes(points)
-        record = {"photos": sorted(set(faces.photos)), "mean": answers.mean(0).round(3).tolist()}
+        record = {"photos": sorted(photos_seen(settings, faces)), "mean": answers.mean(0).round(3).tolist()}
         (folder / TRAINED_ON).write_text(json.dumps(record) + "\n")
 
 
@@ -138,13 +181,23 @@ def open_run(folder: Path) -> Run:
     load_best(model, folder)
     if settings.model == "sine":
         return Run(folder, settings, model, set(), np.empty(0))
+    photos, mean = trained_on(folder, (COUNT, 2) if settings.model == "corefan" else (4, 4))
+    return Run(folder, settings, model, photos, mean)
+
+
+def photos_seen(settings: Settings, faces: Faces) -> set[str]:
+    """The photos that training sees, those behind the weights that it starts from included."""
+    before = trained_on(Path(settings.start))[0] if settings.start else set()
+    return before | set(faces.photos)
+
+
+def trained_on(folder: Path, shape: tuple[int, ...] = (-1, 2)) -> tuple[set[str], np.ndarray]:
+    """The photos that a run was trained on, and the mean of their landmarks or boxes. Raises InputError where the record is damaged."""
     try:
         record = json.loads((folder / TRAINED_ON).read_text())
-        shape = (COUNT, 2) if settings.model == "corefan" else (4, 4)
-        photos, mean = set(record["photos"]), np.array(record["mean"], np.float32).reshape(shape)
+        return set(record["photos"]), np.array(record["mean"], np.float32).reshape(shape)
     except (OSError, ValueError, TypeError, KeyError):
         raise InputError(f"{folder / TRAINED_ON}: missing or damaged; it says which photos not to test on: train anew") from None
-    return Run(folder, settings, model, photos, mean)
 
 
 def load_best(model: Layer, folder: Path) -> None:

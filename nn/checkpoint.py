@@ -30,12 +30,16 @@ def save(path: Path, arrays: dict[str, np.ndarray], record: dict[str, Any]) -> N
         os.close(folder)
 
 
-def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read a checkpoint back: (arrays, record). Raises InputError where the file is missing, cut short, damaged or of another kind."""
+def load(path: Path, arrays: bool = True) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read a checkpoint back: (arrays, record), without the arrays where only the record is asked for.
+
+    Raises InputError where the file is missing, cut short, damaged or of another kind.
+    """
     try:
         with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:  # NumPy leaves open what it cannot read
-            arrays = {name: file[name] for name in file.files}  # reading to the end checks every array's CRC
-        return arrays, json.loads(arrays.pop(RECORD).tobytes())
+            contents = {name: file[name] for name in (file.files if arrays else [RECORD])}  # reading to the end checks every array's CRC
+        record = json.loads(contents.pop(RECORD).tobytes())
+        return contents, record
     except FileNotFoundError:
         raise InputError(f"{path}: no such checkpoint; give the folder of a run that `faceseed train` made") from None
     except (OSError, EOFError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.faces.crops import Faces
+from models.faces.distort import Distortion, distort
 from models.faces.geometry import apply, compose, frame, scaling, translation, warp
 from models.faces.landmarks import MIRROR
 
@@ -15,8 +16,8 @@ KINDS = ("original", "normalised", "augmented")
 
 
 @dataclass(frozen=True)
-class Augmentation:
-    """How the augmented copies scatter; defaults are those of the authors' code."""
+class Augmentation(Distortion):
+    """How the augmented copies scatter; defaults are those of the authors' code, which distorts none of them."""
 
     angle: float = 15.0  # standard deviation, degrees
     scale: float = 0.1  # standard deviation about 1
@@ -36,22 +37,26 @@ def view(
     """What the network sees of faces[index]: images float32 (n, size, size, 1), landmarks float32 (n, 68, 2) in frame pixels.
 
     kind "original": mean landmark at the centre, face over half the frame; "normalised": eyes level as well; "augmented": each face
-    is with probability 1 / (copies + 2) its original, with the same its normalised self, else a random copy of the latter. Only
-    "augmented" draws from `rng`. Raises ValueError on an unknown kind.
+    is with probability 1 / (copies + 2) its original, with the same its normalised self, else a random copy of the latter, distorted
+    where that is asked for. Only "augmented" draws from `rng`. Raises ValueError on an unknown kind.
     """
     landmarks = faces.landmarks[index]  # (n, 68, 2)
+    augmentation = augmentation or Augmentation()
+    mirrored = copied = np.zeros(len(landmarks), bool)
     if kind == "augmented":
         if rng is None:
             raise ValueError("augmented views are drawn by chance: give a numpy.random.Generator")
-        matrices, mirrored = random_frames(landmarks, rng, augmentation or Augmentation(), size)
+        matrices, mirrored, copied = random_frames(landmarks, rng, augmentation, size)
     elif kind in KINDS:
-        matrices, mirrored = frame(landmarks, size, upright=kind == "normalised"), np.zeros(len(landmarks), bool)
+        matrices = frame(landmarks, size, upright=kind == "normalised")
     else:
         raise ValueError(f"kind {kind!r} is unknown: choose one of {', '.join(KINDS)}")
 
     images = np.empty((len(landmarks), size, size, 1), np.uint8)
     for n, (k, matrix) in enumerate(zip(np.arange(len(faces))[index], matrices, strict=True)):
         images[n, :, :, 0] = warp(faces.images[k], matrix, size)
+    if rng and copied.any():
+        images[copied] = distort(images[copied], rng, augmentation)
     points = apply(matrices, landmarks)
     points[mirrored] = points[mirrored][:, MIRROR]
     return normalise_gray(images), points.astype(np.float32)
@@ -59,8 +64,9 @@ def view(
 
 def random_frames(
     landmarks: np.ndarray, rng: np.random.Generator, augmentation: Augmentation, size: int = 112
-) -> tuple[np.ndarray, np.ndarray]:
-    """Matrices (n, 3, 3) from crop to frame drawn from the mixture for landmarks (n, 68, 2), and which of them mirror (n,).
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Matrices (n, 3, 3) from crop to frame drawn from the mixture for landmarks (n, 68, 2), which of them mirror (n,), and which are
+    random copies (n,).
 
     A copy is scaled about the frame's centre, shifted and turned (equation 2) and, by a coin, mirrored: x -> size - 1 - x.
     """
@@ -76,7 +82,7 @@ def random_frames(
     scatter[mirrored] = mirror(size) @ scatter[mirrored]
     matrices = scatter @ frame(landmarks, size, upright=True)
     matrices[which == 0] = frame(landmarks[which == 0], size)
-    return matrices, mirrored
+    return matrices, mirrored, which > 1
 
 
 def mirror(size: int) -> np.ndarray:

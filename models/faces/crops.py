@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,7 +24,12 @@ class Faces:
     subsets: list[str]  # train, common, challenging, private, other, drawn
     photos: list[str]  # faces cut from one photo share its name
     folds: list[str]  # train, val, or empty where unknown
-    skipped: int = 0  # files left out while reading
+    boxes: np.ndarray = None  # type: ignore[assignment]  # float64 (N, 4): a detector's x0, y0, x1, y1 in crop pixels; nan where there is none
+    skipped: list[str] = field(default_factory=list)  # files left out while reading: "path: reason"
+
+    def __post_init__(self) -> None:
+        if self.boxes is None:
+            self.boxes = np.full((len(self), 4), np.nan)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -36,21 +41,33 @@ class Faces:
         def pick(column: list[str]) -> list[str]:
             return [column[k] for k in kept]
 
-        return Faces(self.images[kept], self.landmarks[kept], pick(self.names), pick(self.subsets), pick(self.photos), pick(self.folds))
+        names, subsets, photos, folds = map(pick, (self.names, self.subsets, self.photos, self.folds))
+        return Faces(self.images[kept], self.landmarks[kept], names, subsets, photos, folds, self.boxes[kept])
 
 
-def crop_face(gray: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cuts out a face with a wide margin: uint8 (H, W), (68, 2) -> uint8 (256, 256), landmarks (68, 2) in crop pixels.
+def crop_matrix(shape: tuple[int, ...], points: np.ndarray) -> np.ndarray:
+    """Matrix (3, 3) from the photo of `shape` (H, W) to the crop of the face with landmarks (68, 2).
 
-    The square is centred on the mean landmark, its side is 3.0 times the longer side of the tight box; outside the photo it is
-    black. A crop that was made by this rule passes through unchanged.
+    The square is centred on the mean landmark, its side is 3.0 times the longer side of the tight box. A crop that was made by this
+    rule stays as it is: the matrix is the identity.
     """
     scale = CROP / (MARGIN * face_size(points))
     x, y = points.mean(0)
     centre = (CROP - 1) / 2
     matrix = translation(centre, centre) @ scaling(scale, scale) @ translation(-x, -y)
     corners = np.array([[0.0, 0.0], [CROP - 1.0, CROP - 1.0]])
-    if gray.shape == (CROP, CROP) and np.abs(apply(matrix, corners) - corners).max() < 0.01:  # px: .pts files keep three decimals
+    if shape == (CROP, CROP) and np.abs(apply(matrix, corners) - corners).max() < 0.01:  # px: .pts files keep three decimals
+        return np.eye(3)
+    return matrix
+
+
+def crop_face(gray: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Cuts out a face with a wide margin: uint8 (H, W), (68, 2) -> uint8 (256, 256), landmarks (68, 2) in crop pixels.
+
+    By `crop_matrix`; outside the photo the crop is black.
+    """
+    matrix = crop_matrix(gray.shape, points)
+    if np.array_equal(matrix, np.eye(3)):
         return gray, points
     return warp(gray, matrix, CROP), apply(matrix, points)
 

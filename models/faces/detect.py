@@ -10,6 +10,7 @@ import numpy as np
 
 from models.faces import opencv as cv2
 from models.faces.geometry import scaling, translation
+from models.faces.opencv import shown
 from nn.errors import InputError
 
 # What a box says about the landmarks, in units of its longer side: how far the mean landmark lies below the box's centre, and how
@@ -32,16 +33,22 @@ class BoxRow(NamedTuple):
 
 
 def read_boxes(path: str | Path) -> dict[str, BoxRow]:
-    """Lines of a boxes.csv (image,x0,y0,x1,y1 and perhaps fold,photo) by image name; raises InputError where it is something else."""
+    """Lines of a boxes.csv (image,x0,y0,x1,y1 and perhaps fold,photo) by image name; four nan where there is no box.
+
+    Raises InputError where the file is something else.
+    """
     boxes = {}
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             for image, x0, y0, x1, y1, fold, photo in _rows(file):
-                boxes[image] = BoxRow(np.array([x0, y0, x1, y1], np.float64), fold, photo)
+                box = np.array([x0, y0, x1, y1], np.float64)
+                if not np.isnan(box).all() and not (np.isfinite(box).all() and (box[:2] < box[2:]).all()):
+                    raise ValueError(f"{x0},{y0},{x1},{y1} for {image!r} where x0 < x1 and y0 < y1, or four nan, should be")
+                boxes[image] = BoxRow(box, fold, photo)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); give the path of a boxes.csv") from error
+        raise InputError(f"{shown(path)}: cannot be read ({error.strerror}); give the path of a boxes.csv") from error
     except (ValueError, csv.Error) as error:
-        raise InputError(f"{path}: expected lines of {','.join(COLUMNS)}, found {error}; mend or remove the file") from error
+        raise InputError(f"{shown(path)}: expected lines of {','.join(COLUMNS)}, found {error}; mend or remove the file") from error
     return boxes
 
 

@@ -22,10 +22,14 @@ from models.faces.landmarks import POLYLINES, face_size
 from models.faces.metrics import LIMIT, auc, ced, failure_rate
 
 DPI = 120
+GROUND = "#1d1f24"
 TRUE = "white"
 DASHES = (0, (3, 2))
 PREDICTED = "#ff9d2e"
+WRONG = "#ff4d4d"
 PART_COLOURS = ("#4cc9f0", "#80ed99", "#ff9d2e", "#ff6b9a")
+
+Legend = dict[str, dict[str, Any]]  # what it says: the style of its line
 
 
 def landmark_sheet(
@@ -33,44 +37,30 @@ def landmark_sheet(
 ) -> None:
     """Faces side by side with predicted and, where known, true landmarks.
 
-    images (N, S, S) or (N, S, S, 1), gray levels or what the network sees; landmarks (N, 68, 2) in pixels of the image; a caption a face.
+    images (N, S, S) or (N, S, S, 1), gray levels or what the network sees; landmarks (N, 68, 2) in pixels of the image, nan where
+    none were found; a caption a face.
     """
-    legend = {} if true is None else {"true": {"color": TRUE}}
-    figure, axes = _sheet(images, captions, legend | {"predicted": {"color": PREDICTED}})
+    figure, axes = sheet(in_rows(images), captions, landmark_legend(true is not None))
     for n, ax in enumerate(axes):
-        if true is not None:
-            _lines(ax, true[n], TRUE, alpha=0.75, width=0.9)
-        _lines(ax, predicted[n], PREDICTED, alpha=0.9, width=0.9)
-        ax.plot(*predicted[n].T, ".", color=PREDICTED, markersize=2.6)
+        draw_landmarks(ax, predicted[n], None if true is None else true[n])
     figure.savefig(path, dpi=DPI)
 
 
 def box_sheet(path: str | Path, images: np.ndarray, predicted: np.ndarray, true: np.ndarray | None, captions: Sequence[str] = ()) -> None:
     """Faces side by side with the predicted boxes of the four parts in colour and, where known, the true ones dashed in white.
 
-    images as in `landmark_sheet`; boxes (N, 4, 4) as x0, y0, x1, y1 in pixels of the image.
+    images as in `landmark_sheet`; boxes (N, 4, 4) as x0, y0, x1, y1 in pixels of the image, nan where none were found.
     """
-    legend = {} if true is None else {"true": {"color": TRUE, "linestyle": DASHES}}
-    figure, axes = _sheet(images, captions, {part: {"color": c} for part, c in zip(PART_BOXES, PART_COLOURS, strict=True)} | legend)
+    figure, axes = sheet(in_rows(images), captions, box_legend(true is not None))
     for n, ax in enumerate(axes):
-        for part, colour in enumerate(PART_COLOURS):
-            _box(ax, predicted[n, part], edgecolor=colour, linewidth=1.6)
-            if true is not None:
-                _box(ax, true[n, part], edgecolor=TRUE, linewidth=0.9, linestyle=DASHES)
+        draw_boxes(ax, predicted[n], None if true is None else true[n])
     figure.savefig(path, dpi=DPI)
 
 
 def ced_plot(path: str | Path, errors: Mapping[str, np.ndarray], limit: float = LIMIT) -> None:
     """Cumulative error curves up to `limit`, one for each named array of inter-ocular errors (N,), with area and failure rate."""
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    ax = figure.subplots()
-    grid = np.linspace(0, limit, 401)
-    for name, values in errors.items():
-        label = f"{name}: AUC {100 * auc(values, limit):.1f} %, failures {100 * failure_rate(values, limit):.1f} %"
-        ax.step(100 * grid, 100 * ced(values, grid), where="post", linewidth=1.8, label=label)
-    ax.set(xlim=(0, 100 * limit), ylim=(0, 100), xlabel="error, % of the distance of the outer eye corners", ylabel="share of faces, %")
-    _plain(ax)
-    ax.legend(frameon=False, loc="upper left")
+    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+    error_curves(figure.subplots(), errors, limit)
     figure.savefig(path, dpi=DPI)
 
 
@@ -93,7 +83,7 @@ def loss_plot(path: str | Path, rows: Sequence[Mapping[str, float]]) -> None:
             ax.yaxis.set_major_formatter("{x:g}")
             ax.yaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _plain(ax)
+        plain(ax)
     best = np.nanargmin(values)
     right.plot(epochs[best], values[best], "o", color="black", markersize=7, fillstyle="none")
     left.set_title("training loss", fontsize=10)
@@ -134,39 +124,114 @@ def _bgr(colour: str) -> tuple[float, ...]:
     return tuple(255 * channel for channel in reversed(to_rgb(colour)))
 
 
-def _sheet(images: np.ndarray, captions: Sequence[str], legend: Mapping[str, dict]) -> tuple[Figure, list[Axes]]:
-    """A grid of the faces on a dark ground, up to six in a row, with captions below and one legend above."""
-    columns = min(6, len(images))
-    rows = -(-len(images) // columns)
-    width, height = max(2.2 * columns, 4.4), 2.45 * rows + 0.35
-    figure = Figure(figsize=(width, height), facecolor="#1d1f24")
-    low, high = (0, 255) if images.dtype == np.uint8 else normalise_gray(np.array([0, 255]))
-    axes = []
-    for n, image in enumerate(images):
-        row, column = divmod(n, columns)
-        ax = figure.add_axes(((column + 0.02) / columns, (2.45 * (rows - 1 - row) + 0.27) / height, 0.96 / columns, 2.15 / height))
-        ax.imshow(np.squeeze(image), cmap="gray", vmin=low, vmax=high, interpolation="bicubic")
-        ax.autoscale(False)  # landmarks beyond the frame are cut off
-        ax.set_axis_off()
-        if n < len(captions):
-            ax.text(0.5, -0.03, captions[n], color="white", fontsize=8, ha="center", va="top", transform=ax.transAxes)
-        axes.append(ax)
-    handles = [Line2D([], [], linewidth=2, label=name, **style) for name, style in legend.items()]
-    figure.legend(handles=handles, loc="upper center", ncols=len(handles), frameon=False, labelcolor="white", fontsize=9)
+def in_rows(images: np.ndarray, columns: int = 6) -> list[list[np.ndarray]]:
+    """Images cut into rows of a sheet."""
+    return [list(images[k : k + columns]) for k in range(0, len(images), columns)]
+
+
+def sheet(
+    rows: Sequence[Sequence[np.ndarray]], captions: Sequence[str], legend: Legend, titles: Sequence[str] = (), side: float = 2.2
+) -> tuple[Figure, list[Axes]]:
+    """Rows of pictures `side` inches wide on a dark ground, with a caption below each, a title over each row, and one legend above all.
+
+    Gives the figure and an axes a picture, in order.
+    """
+    columns = max(map(len, rows))
+    width = max(side * columns, 4.4)
+    lines = max((caption.count("\n") for caption in captions), default=0)
+    above, below = 0.3 * bool(titles), 0.25 + 0.13 * lines  # of a picture, inches
+    entries = min(len(legend), int(width / 1.3))  # in one line of the legend
+    head = 0.15 + 0.2 * -(-len(legend) // entries)
+    height = (above + side + below) * len(rows) + head
+    figure = Figure(figsize=(width, height), facecolor=GROUND)
+    axes: list[Axes] = []
+    for r, row in enumerate(rows):
+        bottom = (above + side + below) * (len(rows) - 1 - r) + below + 0.02
+        if titles:
+            figure.text(0.02 / columns, (bottom + side + 0.06) / height, titles[r], color="white", fontsize=10, va="bottom")
+        for column, image in enumerate(row):
+            ax = figure.add_axes(((column + 0.02) / columns, bottom / height, 0.96 / columns, (side - 0.05) / height))
+            show(ax, image)
+            if len(axes) < len(captions):
+                ax.text(0.5, -0.03, captions[len(axes)], color="white", fontsize=8, ha="center", va="top", transform=ax.transAxes)
+            axes.append(ax)
+    handles = [Line2D([], [], **{"linewidth": 2, "label": name, **style}) for name, style in legend.items()]
+    figure.legend(handles=handles, loc="upper center", ncols=entries, frameon=False, labelcolor="white", fontsize=9)
     return figure, axes
 
 
-def _lines(ax: Axes, points: np.ndarray, colour: str, alpha: float, width: float) -> None:
+def show(ax: Axes, image: np.ndarray) -> None:
+    """A gray picture, (S, S) or (S, S, 1): gray levels or what the network sees, from black to white, without axes."""
+    low, high = (0, 255) if image.dtype == np.uint8 else normalise_gray(np.array([0, 255]))
+    ax.imshow(np.squeeze(image), cmap="gray", vmin=low, vmax=high, interpolation="bicubic")
+    ax.autoscale(False)  # landmarks beyond the frame are cut off
+    ax.set_axis_off()
+
+
+def landmark_legend(true: bool = True) -> Legend:
+    """What the colours of `draw_landmarks` mean."""
+    return ({"true": {"color": TRUE}} if true else {}) | {"predicted": {"color": PREDICTED}}
+
+
+def box_legend(true: bool = True) -> Legend:
+    """What the colours of `draw_boxes` mean."""
+    parts: Legend = {part: {"color": colour} for part, colour in zip(PART_BOXES, PART_COLOURS, strict=True)}
+    return parts | ({"true": {"color": TRUE, "linestyle": DASHES}} if true else {})
+
+
+def draw_landmarks(ax: Axes, predicted: np.ndarray, true: np.ndarray | None = None) -> None:
+    """One face's landmarks (68, 2) over its picture; a picture whose prediction is nan is crossed out."""
+    if true is not None:
+        face_lines(ax, true, TRUE, alpha=0.75, linewidth=0.9)
+    if np.isnan(predicted).any():
+        return cross_out(ax)
+    face_lines(ax, predicted, PREDICTED, alpha=0.9, linewidth=0.9)
+    ax.plot(*predicted.T, ".", color=PREDICTED, markersize=2.6)
+
+
+def draw_boxes(ax: Axes, predicted: np.ndarray, true: np.ndarray | None = None) -> None:
+    """One face's boxes (4, 4) over its picture; a picture whose prediction is nan is crossed out."""
+    missed = bool(np.isnan(predicted).any())
+    for part, colour in enumerate(PART_COLOURS):
+        if not missed:
+            box_outline(ax, predicted[part], edgecolor=colour, linewidth=1.6)
+        if true is not None:
+            box_outline(ax, true[part], edgecolor=TRUE, linewidth=0.9, linestyle=DASHES)
+    if missed:
+        cross_out(ax)
+
+
+def cross_out(ax: Axes) -> None:
+    """Two diagonals: no face was found here."""
+    for y in ((0, 1), (1, 0)):
+        ax.plot((0, 1), y, color=WRONG, linewidth=1.2, alpha=0.8, transform=ax.transAxes)
+
+
+def face_lines(ax: Axes, points: np.ndarray, colour: str, **style: Any) -> None:
+    """The outlines that landmarks (68, 2) make."""
     for indices, closed in POLYLINES:
         path = points[np.r_[indices, indices[0]] if closed else indices]
-        ax.plot(*path.T, color=colour, alpha=alpha, linewidth=width)
+        ax.plot(*path.T, color=colour, **style)
 
 
-def _box(ax: Axes, box: np.ndarray, **style: Any) -> None:
+def box_outline(ax: Axes, box: np.ndarray, **style: Any) -> None:
+    """A box x0, y0, x1, y1."""
     x0, y0, x1, y1 = box
     ax.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, **style))
 
 
-def _plain(ax: Axes) -> None:
+def error_curves(ax: Axes, errors: Mapping[str, np.ndarray], limit: float = LIMIT) -> None:
+    """Cumulative error curves of named inter-ocular errors (N,) up to `limit`; a face without an answer (nan) never counts as reached."""
+    grid = np.linspace(0, limit, 401)
+    for name, values in errors.items():
+        label = f"{name}: AUC {100 * auc(values, limit):.1f} %, failures {100 * failure_rate(values, limit):.1f} %"
+        ax.step(100 * grid, 100 * ced(values, grid), where="post", linewidth=1.8, label=label)
+    ax.set(xlim=(0, 100 * limit), ylim=(0, 100), xlabel="error, % of the distance of the outer eye corners", ylabel="share of faces, %")
+    plain(ax)
+    ax.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=9)
+
+
+def plain(ax: Axes) -> None:
+    """A faint grid, and no frame above and to the right."""
     ax.grid(alpha=0.3)
     ax.spines[["top", "right"]].set_visible(False)

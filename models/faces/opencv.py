@@ -14,6 +14,7 @@ import numpy as np
 from nn.errors import InputError
 
 SIDE = 32766  # OpenCV warps no larger pictures
+FILE_BYTES = 256 * 2**20
 
 
 @lru_cache
@@ -38,8 +39,9 @@ def __getattr__(name: str) -> Any:
 def read_gray(path: str | Path) -> np.ndarray:
     """An annotated photo as gray levels, uint8 (H, W).
 
-    The pixels stand as they are stored, whatever orientation a camera wrote into the file: landmarks count stored pixels. Raises
-    InputError when the file is missing, no image, or too large to be warped.
+    The pixels stand as they are stored, whatever orientation a camera wrote into the file: landmarks count stored pixels. Levels of 16
+    bits lose the lower 8, transparency is left out, CMYK goes through RGB. Raises InputError when the file is missing, no image, or
+    too large.
     """
     return _read(path, "IMREAD_GRAYSCALE", "IMREAD_IGNORE_ORIENTATION")
 
@@ -49,12 +51,21 @@ def read_photo(path: str | Path) -> np.ndarray:
     return _read(path, "IMREAD_COLOR")
 
 
+def shown(path: str | Path) -> str:
+    """A path as one printable line, whatever bytes the name holds."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
+
+
 def _read(path: str | Path, *flags: str) -> np.ndarray:
     cv2 = _opencv()
     try:
-        data = np.frombuffer(Path(path).read_bytes(), np.uint8)
+        with open(path, "rb") as file:
+            data = np.frombuffer(file.read(FILE_BYTES + 1), np.uint8)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); give the path of an image file") from error
+        raise InputError(f"{shown(path)}: cannot be read ({error.strerror}); give the path of an image file") from error
+    path = shown(path)
+    if data.size > FILE_BYTES:
+        raise InputError(f"{path}: expected an image of at most {FILE_BYTES // 2**20} MiB, found more; shrink it, or pass --skip-bad")
     try:
         image = cv2.imdecode(data, sum(getattr(cv2, flag) for flag in flags))
     except cv2.error:  # an empty file, or more pixels than OpenCV takes

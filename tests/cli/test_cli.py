@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from models.cli import main
-from models.evaluate import PAPER_CFPD, PAPER_COREFAN
 from models.faces.augment import view
 from models.faces.detect import haar
-from models.faces.ibug import load, read_pts
+from models.faces.ibug import load
+from models.faces.pts import read_pts
+from models.paper.numbers import PAPER_CFPD, PAPER_COREFAN
 from models.runs import open_run, training_faces
 from models.settings import PRESETS, Settings, settings_for
 from models.tasks import predict

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from models.faces import geometry
-from models.faces.augment import Augmentation, mirror, normalise_gray, random_frames, view
+from models.faces.augment import KINDS, Augmentation, mirror, normalise_gray, random_frames, view
+from models.faces.crops import Faces
 from models.faces.landmarks import MIRROR, eye_centres
+from models.measure.augmentation import augmentation_rates
 
 
 def test_gray_levels():
@@ -46,6 +48,35 @@ def test_the_landmarks_are_where_the_picture_shows_them(some_faces, dotted, dot_
     assert checked > 450
 
 
+@pytest.fixture(scope="module")
+def alone(some_faces, dots) -> Faces:
+    """Six crooked faces, none its own mirror image, 68 crops of each: crop k shows a dot at landmark k and nothing else."""
+    landmarks = some_faces.landmarks + np.random.default_rng(4).normal(0, 3, (6, 68, 2))
+    images = np.stack([dots((256, 256), [point], sigma=3) for face in landmarks for point in face])
+    return Faces(images, landmarks.repeat(68, axis=0), *[[""] * len(images)] * 4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_landmark_is_found_where_it_is_said_to_be(alone, face, kind):
+    """To 0.1 px, by the centre of mass of the whole frame; which landmark a mirrored dot has become, a symmetrical face says."""
+    partner = np.linalg.norm(face[:, None] * [-1, 1] - face, axis=-1).argmin(1)
+    y, x = np.mgrid[:112, :112]
+    found = []
+    for seed in range(3):
+        everyone, landmark = np.arange(len(alone)), np.arange(len(alone)) % 68
+        images, points = view(alone, everyone, kind, np.random.default_rng(seed))
+        if kind == "augmented":
+            matrices, *_ = random_frames(alone.landmarks, np.random.default_rng(seed), Augmentation())
+            landmark = np.where(np.linalg.det(matrices) < 0, partner[landmark], landmark)
+        expected = points[everyone, landmark]
+        inside = ((expected > 8) & (expected < 103)).all(1)  # the others' dots are cut off
+        levels = np.rint((images[inside, :, :, 0] * 0.229 + 0.485) * 255)
+        centres = np.stack([(levels * at).sum((1, 2)) for at in (x, y)], axis=1) / levels.sum((1, 2))[:, None]
+        assert np.abs(centres - expected[inside]).max() < 0.1
+        found.extend(landmark[inside])
+    assert np.bincount(found, minlength=68).min() >= (10 if kind == "augmented" else 18)
+
+
 def test_a_mirrored_copy_is_the_flipped_picture(some_faces):
     """x -> 111 - x, landmarks renumbered; one gray level of 1/255 apart, since the warp rounds anew."""
     slope = np.broadcast_to(np.arange(256, dtype=np.uint8), (6, 256, 256))  # dark to bright: it is seen which way it runs
@@ -77,16 +108,41 @@ def test_same_generator_same_views(some_faces):
     assert np.abs(view(some_faces, np.arange(6), "augmented", np.random.default_rng(8))[1] - first[1]).max() > 1
 
 
+def test_a_seed_still_draws_what_it_always_drew(some_faces):
+    """Trainings go on with the copies they began with: what this seed drew before there were distortions."""
+    rng = np.random.default_rng(11)
+    images, points = view(some_faces, np.arange(40) % 6, "augmented", rng)
+    places = [(49.627262, 44.409874), (50.687572, 30.344952), (60.684956, 72.05665), (64.47697, 54.93723)]
+    np.testing.assert_allclose(points[range(4), [30, 36, 8, 54]], places, atol=1e-4)
+    np.testing.assert_array_equal(rng.integers(10**6, size=3), [54427, 207360, 857524])  # nothing else was drawn
+    assert ((images * 0.229 + 0.485) * 255).sum(dtype=float) == pytest.approx(630097, rel=1e-3)  # OpenCV's roundings may change
+
+
+def test_copies_alone_are_distorted_and_no_landmark_moves(some_faces):
+    index, half = np.arange(60) % 6, {"copies": 2}
+    *_, copied = random_frames(some_faces.landmarks[index], np.random.default_rng(9), Augmentation(**half))
+    assert 15 < copied.sum() < 45
+    clean, points = view(some_faces, index, "augmented", np.random.default_rng(9), Augmentation(**half))
+    for name in ("light", "blur", "occlusion", "noise"):
+        images, same = view(some_faces, index, "augmented", np.random.default_rng(9), Augmentation(**half, **{name: 1.0}))
+        np.testing.assert_array_equal((images != clean).any((1, 2, 3)), copied)
+        np.testing.assert_array_equal(same, points)
+        for kind in ("original", "normalised"):
+            (images, _), (plain, _) = (view(some_faces, index, kind, None, a) for a in (Augmentation(**{name: 1.0}), None))
+            np.testing.assert_array_equal(images, plain)
+
+
 def draws(some_faces, n=20000, **settings):
     """What random_frames adds to the canonical pose, taken apart: which face, angle, scale, shift, mirrored."""
     landmarks = some_faces.landmarks[np.full(n, 2)]
     augmentation = Augmentation(**settings)
-    matrices, mirrored = random_frames(landmarks, np.random.default_rng(3), augmentation)
+    matrices, mirrored, copied = random_frames(landmarks, np.random.default_rng(3), augmentation)
     scatter = matrices @ np.linalg.inv(geometry.frame(landmarks[:1], upright=True))
     scatter[mirrored] = mirror(112) @ scatter[mirrored]
     original = np.abs(matrices - geometry.frame(landmarks[:1])).max((1, 2)) < 1e-9
     canonical = np.abs(scatter - np.eye(3)).max((1, 2)) < 1e-9
-    copies = scatter[~original & ~canonical]
+    np.testing.assert_array_equal(copied, ~original & ~canonical)
+    copies = scatter[copied]
     angle = np.degrees(np.arctan2(copies[:, 0, 1], copies[:, 0, 0]))
     centre = geometry.apply(copies, np.full((1, 1, 2), 55.5))[:, 0] - 55.5
     return original, canonical, mirrored, angle, np.sqrt(np.linalg.det(copies)), centre
@@ -122,3 +178,8 @@ def test_an_unknown_kind_is_named(some_faces, rng):
 def test_chance_needs_a_generator(some_faces):
     with pytest.raises(ValueError, match=r"augmented views are drawn by chance: give a numpy\.random\.Generator"):
         view(some_faces, np.arange(2), "augmented", None)
+
+
+def test_the_benchmark_measures_every_kind_of_view():
+    rates = augmentation_rates(batch=2, size=32, rounds=1)
+    assert list(rates) == [*KINDS, "augmented and distorted"] and min(rates.values()) > 0

@@ -54,7 +54,16 @@ def tiny(photos: list[str], folds: list[str]) -> Faces:
     n = len(photos)
     images = np.arange(n, dtype=np.uint8)[:, None, None] * np.ones((1, 2, 2), np.uint8)
     landmarks = np.arange(n)[:, None, None] * np.ones((1, 68, 2))
-    return Faces(images, landmarks, [f"face{k}" for k in range(n)], ["other"] * n, photos, folds, skipped=3)
+    return Faces(
+        images,
+        landmarks,
+        [f"face{k}" for k in range(n)],
+        ["other"] * n,
+        photos,
+        folds,
+        np.arange(n)[:, None] * np.ones((1, 4)),
+        ["a.jpg: no image"],
+    )
 
 
 @pytest.mark.parametrize("index", [np.array([4, 0, 2]), np.array([True, False, False, True, True]), slice(1, 3), np.array([], int)])
@@ -66,6 +75,12 @@ def test_indexing_takes_every_column_along(index):
     assert part.photos == [list("abcde")[k] for k in expected] and len(part.folds) == len(part.subsets) == len(expected)
     np.testing.assert_array_equal(part.images[:, 0, 0], expected)
     np.testing.assert_array_equal(part.landmarks[:, 0, 0], expected)
+    np.testing.assert_array_equal(part.boxes[:, 3], expected)
+
+
+def test_without_a_detector_there_are_no_boxes():
+    faces = Faces(np.zeros((2, 256, 256), np.uint8), np.zeros((2, 68, 2)), ["a", "b"], ["drawn"] * 2, ["a", "b"], ["", ""])
+    assert faces.boxes.shape == (2, 4) and np.isnan(faces.boxes).all() and faces.boxes.dtype == np.float64 and faces.skipped == []
 
 
 def test_given_folds_are_kept():

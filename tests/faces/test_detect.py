@@ -6,9 +6,10 @@ import pytest
 from models.faces import detect, geometry
 from models.faces.boxes import iou
 from models.faces.detect import BELOW_AND_SIZE, box_frame, haar, read_boxes
-from models.faces.ibug import find, read_pts
+from models.faces.ibug import find
 from models.faces.landmarks import face_size, tight_box
 from models.faces.opencv import read_gray
+from models.faces.pts import read_pts
 from nn.errors import InputError
 
 

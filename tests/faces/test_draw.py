@@ -1,5 +1,7 @@
 """Pictures: what is drawn is where it should be, and odd numbers of faces fit."""
 
+from io import BytesIO
+
 import cv2
 import matplotlib.figure
 import numpy as np
@@ -78,6 +80,43 @@ def test_boxes_stand_where_they_are(tmp_path, some_faces, drawn, rng):
     assert names == ["left eye and brow", "right eye and brow", "nose", "mouth", "true"]
     draw.box_sheet(tmp_path / "boxes.png", images, predicted, None)
     assert len(figure.axes[0].patches) == 8 and len(drawn[1].axes[0].patches) == 4
+
+
+@pytest.mark.parametrize("kind", ["landmarks", "boxes"])
+def test_a_face_that_was_not_found_is_crossed_out(tmp_path, some_faces, drawn, kind):
+    images, points = view(some_faces, np.arange(4), "original", None)
+    points[3] = np.nan  # where the frame came from a detector, the truth of a missed face may be nowhere
+    true, write = (points, draw.landmark_sheet) if kind == "landmarks" else (part_boxes(points), draw.box_sheet)
+    predicted = true.copy()
+    predicted[1, 2, 0] = predicted[2:] = np.nan
+    write(tmp_path / "sheet.png", images, predicted, true)
+    for n, ax in enumerate(drawn[0].axes):
+        cross = [line for line in ax.lines if line.get_color() == draw.WRONG]
+        assert len(cross) == (0 if n == 0 else 2) and all(line.get_transform() == ax.transAxes for line in cross)
+        if kind == "landmarks":
+            assert {line.get_color() for line in ax.lines} == {draw.TRUE, draw.PREDICTED if n == 0 else draw.WRONG}
+        else:
+            assert len(ax.patches) == (8 if n == 0 else 4)
+        assert ax.get_xlim() == (-0.5, 111.5) and ax.get_ylim() == (111.5, -0.5)
+
+
+def test_rows_of_a_sheet_have_titles_and_their_own_lengths(some_faces):
+    """Titles, captions and pictures stand clear of each other, and the legend above them all; a long legend takes two lines."""
+    captions = ["one", "three\nlines\nof it", "three", "four"]
+    rows = [list(some_faces.images[:3]), list(some_faces.images[3:4])]
+    figure, axes = draw.sheet(rows, captions, draw.box_legend(), ["first", "second"], side=1.5)
+    figure.savefig(BytesIO(), dpi=draw.DPI)
+    figure.set_dpi(draw.DPI)
+    assert [np.array_equal(ax.images[0].get_array(), image) for ax, image in zip(axes, some_faces.images, strict=False)] == [True] * 4
+    titles = [text.get_window_extent() for text in figure.texts]
+    frames = [ax.get_window_extent() for ax in axes]
+    written = [ax.texts[0].get_window_extent() for ax in axes]
+    legend = figure.legends[0].get_window_extent()
+    assert [text.get_text() for text in figure.texts] == ["first", "second"] and [ax.texts[0].get_text() for ax in axes] == captions
+    assert all(figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 for box in (legend, *titles, *frames, *written))
+    assert figure.bbox.y1 >= legend.y1 and legend.y0 >= titles[0].y1 and titles[0].y0 >= frames[0].y1 and frames[0].y0 >= written[1].y1
+    assert written[1].y0 >= titles[1].y1 and titles[1].y0 >= frames[3].y1 and written[3].y0 >= 0
+    assert frames[3].x0 == frames[0].x0 < frames[1].x0 < frames[2].x0
 
 
 def test_the_error_curve_is_the_distribution(tmp_path, drawn, rng):

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from models.faces.crops import crop_face
-from models.faces.ibug import find, load, read_pts, write_pts
+from models.faces.detect import read_boxes
+from models.faces.ibug import find, load
 from models.faces.landmarks import face_size
+from models.faces.pts import read_pts, write_pts
 from nn.errors import InputError
 
 ROWS = [f"{k + 0.5} {2 * k + 1}" for k in range(68)]
@@ -46,6 +48,11 @@ def complaint(match, function, *arguments, **options) -> str:
     return str(caught.value)
 
 
+def load_alone(image):
+    """The crop of one face, the image read by OpenCV here."""
+    return crop_face(cv2.imread(str(image), cv2.IMREAD_GRAYSCALE), read_pts(image.with_suffix(".pts")))[0]
+
+
 # ---- .pts ----
 
 
@@ -75,6 +82,7 @@ GOOD = {
     "comments": "# made by hand\nversion: 1.0\n// landmarks\n{\n" + BODY.replace("\n", " # a point\n") + "\n}",
     "tabs": BODY.replace(" ", "\t "),
     "byte order mark": "\ufeff" + BODY,
+    "no count of points": f"version: 1\n{{\n{BODY}\n}}",
     "powers of ten": BODY.replace("0.5 1\n", "5e-1 +1.0E0\n", 1),
 }
 
@@ -103,6 +111,12 @@ BAD = {
     "two faces": (f"{{\n{BODY}\n}}\n{{\n{BODY}\n}}", "found braces that do not pair"),
     "a web page": ("<html><body>404 Not Found</body></html>", "found '<html><body>404 Not Found</body></html>' as point 1"),
     "a picture": ("\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0", "as point 1"),
+    "commas": (BODY.replace(" ", ", "), "found '0.5, 1' as point 1, with commas"),
+    "decimal commas": (BODY.replace(".", ","), "found '0,5 1' as point 1, with commas"),
+    "a count of 1e9": (f"n_points: 1e9\n{{\n{BODY}\n}}", "found 68 under n_points: 1e9"),
+    "a count of 1000000000": (f"version: 1\nn_points: 1000000000 {{\n{BODY}\n}}", "found 68 under n_points: 1000000000"),
+    "UTF-16": (("\ufeff" + BODY).encode("utf-16-le").decode("latin-1"), "found UTF-16 text, where UTF-8 is read"),
+    "UTF-16, the other way": (("\ufeff" + BODY).encode("utf-16-be").decode("latin-1"), "found UTF-16 text"),
     "a long line": ("x" * 5000, "found '" + "x" * 40 + "' as point 1"),
     "huge": (BODY + "\n" * 70000, "found more than 64 KiB"),
 }
@@ -196,6 +210,9 @@ def test_two_images_of_one_name_are_refused(tmp_path, add):
     add("lfpw/trainset/image_0001.png")
     add("lfpw/trainset/image_0001.jpg")
     complaint(r"image_0001\.png: image_0001\.jpg beside it has the same name and would share its \.pts", find, tmp_path)
+    faces = load(tmp_path, skip_bad=True)
+    assert faces.names == ["lfpw/trainset/image_0001"] and len(faces.skipped) == 1
+    np.testing.assert_array_equal(faces.images[0], load_alone(tmp_path / "lfpw/trainset/image_0001.jpg"))  # the first is kept
 
 
 # ---- faces ----
@@ -209,7 +226,7 @@ def test_faces_are_cropped_by_the_rule(tmp_path, add, face_at):
     np.testing.assert_array_equal(faces.images, crop[None])
     np.testing.assert_allclose(faces.landmarks, points[None], atol=1e-9)
     assert (faces.names, faces.subsets, faces.photos, faces.folds) == (["afw/7_1"], ["train"], ["afw:7"], [""])
-    assert faces.images.dtype == np.uint8 and faces.landmarks.dtype == np.float64 and faces.skipped == 0
+    assert faces.images.dtype == np.uint8 and faces.landmarks.dtype == np.float64 and faces.skipped == []
 
 
 def test_a_crop_of_ours_comes_back_as_it_is(tmp_path, face_at, rng):
@@ -250,7 +267,7 @@ def test_bad_faces_stop_the_reading_or_are_counted(tmp_path, add, face, face_at)
         "afw/b.png": (dict(points=np.ones((68, 2))), r"b\.pts: expected a face, found 68 points in one place"),
         "afw/c.png": (
             dict(points=face_at(160, 900)),
-            r"c\.pts: expected landmarks on the 320 x 300 image, found x 80 to 240, y 865 to 1002",
+            r"c\.pts: expected landmarks on the 320 x 300 image, found 0 there, x 80 to 240, y 865 to 1002",
         ),
         "afw/d.png": (dict(points=face_at(-250, 120)), r"d\.pts: expected landmarks on the 320 x 300 image"),
         "afw/e.png": (dict(points=face[:67]), r"e\.pts: expected 68 points of two numbers, found 67 points"),
@@ -258,14 +275,17 @@ def test_bad_faces_stop_the_reading_or_are_counted(tmp_path, add, face, face_at)
     for name, (options, match) in troubles.items():
         path = add(name, **options)
         assert "--skip-bad" in complaint(match, load, tmp_path)
-        assert (load(tmp_path, skip_bad=True).names, load(tmp_path, skip_bad=True).skipped) == (["afw/1_1"], 1)
+        faces = load(tmp_path, skip_bad=True)
+        line = {"afw/a.png": rf"{tmp_path}/afw/a\.png: no \.pts of that name beside it"}.get(name, rf"{tmp_path}/afw/{match}.*")
+        assert faces.names == ["afw/1_1"] and len(faces.skipped) == 1 and re.fullmatch(line, faces.skipped[0])
+        assert "skip-bad" not in faces.skipped[0]
         path.unlink()
         path.with_suffix(".pts").unlink(missing_ok=True)
     for content in (b"", b"no image", good.read_bytes()[:100]):
         path = add("afw/f.jpg")
         path.write_bytes(content)
         complaint(rf"f\.jpg: expected an image, found {len(content)} bytes that are none", load, tmp_path)
-        assert load(tmp_path, skip_bad=True).skipped == 1
+        assert load(tmp_path, skip_bad=True).skipped == [f"{path}: expected an image, found {len(content)} bytes that are none"]
 
 
 def test_landmarks_a_little_outside_are_welcome(tmp_path, add, face_at):
@@ -281,10 +301,12 @@ def test_incomplete_folders_are_counted(tmp_path, add):
     add("afw/8_1.jpg", image=False)
     complaint(r"none for 2 of 5 images \(first: afw/3_1\), and 1 \.pts without an image; add them or pass --skip-bad", load, tmp_path)
     faces = load(tmp_path, skip_bad=True)
-    assert (len(faces), faces.skipped) == (3, 3)
+    assert len(faces) == 3
+    reasons = [*(f"{k}_1.jpg: no .pts of that name beside it" for k in (3, 4)), "8_1.pts: no .jpg or .png of that name beside it"]
+    assert faces.skipped == [f"{tmp_path}/afw/{line}" for line in reasons]
     for k in range(3, 5):
         (tmp_path / f"afw/{k}_1.jpg").unlink()
-    assert load(tmp_path).skipped == 1  # a .pts alone is no error, but it is counted
+    assert load(tmp_path).skipped == [f"{tmp_path}/afw/{reasons[2]}"]  # a .pts alone is no error, but it is listed
 
 
 def test_nothing_usable_is_said(tmp_path, add):
@@ -292,11 +314,51 @@ def test_nothing_usable_is_said(tmp_path, add):
     complaint("no usable face", load, tmp_path, skip_bad=True)
 
 
+# ---- boxes ----
+
+
+def test_a_detectors_box_moves_with_the_face(tmp_path, add, face_at):
+    """Given in pixels of the photo, it comes in pixels of the crop: scaled about the mean landmark, which goes to the centre."""
+    points = np.round(face_at(150, 110, 0.9), 3)
+    add("afw/1_1.png", points=points)
+    add("afw/2_1.png", points=points)
+    add("afw/3_1.png", points=points)
+    box = np.array([70.5, 40, 220, 215.25])
+    lines = ["image,x0,y0,x1,y1", "1_1," + ",".join(map(str, box)), "2_1,nan,nan,nan,nan"]
+    (tmp_path / "afw/boxes.csv").write_text("\n".join(lines))
+    faces = load(tmp_path)
+    scale = 256 / 3 / np.ptp(points, axis=0).max()
+    np.testing.assert_allclose(faces.boxes[0], 127.5 + scale * (box - np.tile(points.mean(0), 2)))
+    assert np.isnan(faces.boxes[1:]).all() and faces.boxes.shape == (3, 4)
+
+
+def test_a_box_of_a_finished_crop_stays(tmp_path, face_at, rng):
+    crop, points = crop_face(rng.integers(0, 256, (400, 500), np.uint8), face_at(250, 180))
+    cv2.imwrite(str(tmp_path / "crop.png"), crop)
+    write_pts(tmp_path / "crop.pts", points)
+    (tmp_path / "boxes.csv").write_text("image,x0,y0,x1,y1\ncrop,86.11,89.71,167.41,171.01\n")
+    np.testing.assert_array_equal(load(tmp_path).boxes, [[86.11, 89.71, 167.41, 171.01]])
+
+
+@pytest.mark.parametrize("box", ["30,2,1,40", "1,2,inf,4", "nan,2,3,4"])
+def test_a_box_that_is_none_is_named(tmp_path, add, box):
+    add("afw/1_1.png")
+    (tmp_path / "boxes.csv").write_text(f"image,x0,y0,x1,y1\nafw/1_1,{box}\n")
+    message = rf"boxes\.csv: .*found {re.escape(box)} for 'afw/1_1' where x0 < x1 and y0 < y1, or four nan, should be"
+    complaint(message, load, tmp_path)
+    assert re.search(message, load(tmp_path, skip_bad=True).skipped[0])
+
+
 # ---- real data ----
 
 
+def test_the_real_boxes(real_data, real_faces):
+    rows = read_boxes(real_data / "300w" / "boxes.csv")
+    np.testing.assert_array_equal(real_faces.boxes, [rows[name].box for name in real_faces.names])
+
+
 def test_the_real_crops(real_faces):
-    assert len(real_faces) == 1911 and real_faces.skipped == 0
+    assert len(real_faces) == 1911 and real_faces.skipped == []
     assert {fold: real_faces.folds.count(fold) for fold in set(real_faces.folds)} == {"train": 1719, "val": 192}
     assert set(real_faces.subsets) == {"train"}
     sets = [name.split("/")[0] for name in real_faces.names]

@@ -40,7 +40,7 @@ def test_fields_and_progress():
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert faces.images.shape == (4, CROP, CROP) and faces.images.dtype == np.uint8
     assert faces.landmarks.shape == (4, 68, 2) and faces.landmarks.dtype == np.float64
-    assert faces.subsets == ["drawn"] * 4 and faces.folds == [""] * 4 and faces.skipped == 0
+    assert faces.subsets == ["drawn"] * 4 and faces.folds == [""] * 4 and faces.skipped == []
     assert len(set(faces.names)) == len(set(faces.photos)) == 4
 
 

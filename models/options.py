@@ -1,0 +1,189 @@
+"""The subcommands of `faceseed` and their options, a function each; models/cli.py says what each one calls."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+Commands = argparse._SubParsersAction  # what add_subparsers gives
+Call = Callable[[argparse.Namespace], int]
+
+
+def device(parser: argparse.ArgumentParser) -> None:
+    """Where to compute."""
+    parser.add_argument("--device", choices=["cpu", "cuda", "emulated"], default="cpu", help="cuda: a GPU; emulated: one played by the CPU")
+
+
+def skip_bad(parser: argparse.ArgumentParser) -> None:
+    """What becomes of unusable files."""
+    parser.add_argument("--skip-bad", action="store_true", help="leave out files that cannot be used, and list them with the reason")
+
+
+def train(commands: Commands, call: Call) -> None:
+    """`faceseed train`."""
+    train = commands.add_parser("train", help="train a model, on drawn faces or on your own photos")
+    train.add_argument("model", choices=["sine", "cfpd", "corefan"])
+    train.add_argument(
+        "--preset",
+        default="small",
+        help="tiny (seconds, even in the emulator; learns little), small (a CPU, minutes) or paper (as printed)",
+    )
+    train.add_argument("--data", default="", metavar="FOLDER", help="photos with .pts files; without it, drawn faces")
+    train.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="original|normalised|augmented|NAME=VALUE",
+        help="the training set, or any setting (config.json lists them), e.g. --set optim.lr=0.003",
+    )
+    train.add_argument("--config", type=Path, metavar="FILE", help="settings from a TOML file")
+    train.add_argument("--epochs", type=int)
+    train.add_argument("--batch", type=int)
+    train.add_argument("--seed", type=int)
+    device(train)
+    train.add_argument("--conv", metavar="RUNG", help="on a GPU, the convolution kernel to prefer: direct, tile, igemm, tf32x3 or tf32")
+    train.add_argument("--out", type=Path, metavar="FOLDER", help="the run folder; runs/MODEL if not given")
+    train.add_argument("--resume", action="store_true", help="go on with the run in --out")
+    skip_bad(train)
+    train.set_defaults(call=call)
+
+
+def evaluate(commands: Commands, call: Call) -> None:
+    """`faceseed evaluate`."""
+    evaluate = commands.add_parser("evaluate", help="print a run's errors beside the paper's")
+    evaluate.add_argument("run", type=Path, help="a folder that train made")
+    evaluate.add_argument("--data", default="", metavar="FOLDER", help="photos with .pts files; a row a subset found")
+    evaluate.add_argument(
+        "--crops",
+        choices=["oracle", "detector"],
+        default="oracle",
+        help="placed by the true landmarks, as in the paper, or by a face detector",
+    )
+    evaluate.add_argument("--json", metavar="FILE", help="also write the numbers; - for standard output")
+    skip_bad(evaluate)
+    evaluate.set_defaults(call=call)
+
+
+def reproduce(commands: Commands, call: Call) -> None:
+    """`faceseed reproduce`."""
+    reproduce = commands.add_parser("reproduce", help="every table and figure of the paper, on your 300-W or on drawn faces")
+    reproduce.add_argument("--data", default="", metavar="PATH", help="the 300-W archives, unpacked or packed; without it, drawn faces")
+    reproduce.add_argument("--preset", default="small", help="small (a CPU, hours) or paper (as printed; a GPU)")
+    reproduce.add_argument(
+        "--quick", action="store_true", help="tiny models and few faces: everything is there within minutes, nothing is good"
+    )
+    reproduce.add_argument("--plan", action="store_true", help="only print what would be trained, and how long that takes on this machine")
+    reproduce.add_argument("--seed", type=int, default=0)
+    device(reproduce)
+    reproduce.add_argument(
+        "--out", type=Path, default=Path("runs/reproduce"), metavar="FOLDER", help="begun or finished before: it goes on there"
+    )
+    skip_bad(reproduce)
+    reproduce.set_defaults(call=call)
+
+
+def ablate(commands: Commands, call_ablate: Call, call_transfer: Call) -> None:
+    """`faceseed ablate` and `faceseed transfer`."""
+    ablate = commands.add_parser("ablate", help="COREFAN by each reading of the paper's open choices, with several seeds")
+    ablate.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    ablate.set_defaults(call=call_ablate)
+    transfer = commands.add_parser("transfer", help="COREFAN from drawn faces to real ones, alone and before a few real ones")
+    transfer.add_argument("--seed", type=int, default=0)
+    transfer.set_defaults(call=call_transfer)
+    for command, name in ((ablate, "ablate"), (transfer, "transfer")):
+        command.add_argument("--data", required=True, metavar="PATH", help="photos with .pts files")
+        command.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any setting, of all runs")
+        device(command)
+        command.add_argument("--out", type=Path, default=Path("runs") / name, metavar="FOLDER", help="begun before: it goes on there")
+
+
+def data(commands: Commands, call_check: Call, call_pack: Call, call_show: Call) -> None:
+    """`faceseed data check | pack | show`."""
+    data = commands.add_parser("data", help="check, pack or show a folder of annotated faces").add_subparsers(required=True, metavar="WHAT")
+    checks = data.add_parser("check", help="counts against the official ones, unusable and odd files, outliers, duplicates")
+    checks.add_argument("path", type=Path, metavar="PATH", help="the 300-W archives, or any photos with .pts files")
+    checks.add_argument("--json", type=Path, metavar="FILE", help="also write what was found")
+    checks.set_defaults(call=call_check)
+    packs = data.add_parser("pack", help="one file of 256-px crops that loads at once: --data FILE")
+    packs.add_argument("path", type=Path, metavar="PATH")
+    packs.add_argument("out", type=Path, metavar="FILE")
+    skip_bad(packs)
+    packs.set_defaults(call=call_pack)
+    shows = data.add_parser("show", help="draw a sheet of faces with their landmarks")
+    shows.add_argument("path", type=Path, metavar="PATH")
+    shows.add_argument("--out", type=Path, default=Path("faces.png"), metavar="FILE")
+    shows.add_argument("--count", type=int, default=24)
+    shows.add_argument("--seed", type=int, default=0)
+    shows.add_argument(
+        "--set", choices=["original", "normalised", "augmented"], default="original", help="as which training set shows them"
+    )
+    shows.set_defaults(call=call_show)
+
+
+def predict(commands: Commands, call: Call) -> None:
+    """`faceseed predict`."""
+    predict = commands.add_parser("predict", help="draw what a run finds on photos")
+    predict.add_argument("run", type=Path, help="a folder that train made")
+    predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
+    predict.add_argument("--out", type=Path, default=Path("predictions"), metavar="FOLDER")
+    where = predict.add_mutually_exclusive_group()
+    where.add_argument("--box", metavar="X0,Y0,X1,Y1", help="the face box, in pixels, of every image; else OpenCV's Haar cascade looks")
+    where.add_argument("--boxes", type=Path, metavar="FILE", help="CSV with a header and image,x0,y0,x1,y1")
+    predict.add_argument("--box-kind", choices=["tight", "300w", "haar"], default="tight", help="what the given boxes enclose")
+    predict.add_argument("--skip-bad", action="store_true", help="leave out images that cannot be used, and count them")
+    predict.set_defaults(call=call)
+
+
+def gradients(commands: Commands, call: Call) -> None:
+    """`faceseed gradcheck`."""
+    gradients = commands.add_parser("gradcheck", help="hold every backward pass against central differences")
+    gradients.add_argument("--seed", type=int, default=0)
+    gradients.add_argument("--device", choices=["cpu", "cuda", "emulated"], default="cpu", help="whose kernels")
+    gradients.add_argument("--verbose", action="store_true", help="a table of every tensor")
+    gradients.set_defaults(call=call)
+
+
+def bench(commands: Commands, call: Call) -> None:
+    """`faceseed bench`."""
+    bench = commands.add_parser("bench", help="measure our NumPy against PyTorch on this machine")
+    bench.add_argument("--models", nargs="+", choices=["cfpd", "corefan"], default=["cfpd", "corefan"])
+    bench.add_argument(
+        "--what", nargs="+", choices=["layers", "models", "ladder", "memory"], default=["layers", "models", "ladder", "memory"]
+    )
+    bench.add_argument("--batch", type=int, nargs="+", default=[1, 16, 64], help="of the models; all else is measured at the middle one")
+    bench.add_argument("--rounds", type=int, default=11, help="at most; a slow row gets fewer, but 3 unless this is less")
+    bench.add_argument("--width", type=int, default=64, help="channels of the first convolution")
+    bench.add_argument("--size", type=int, default=112, help="side of the images, in pixels")
+    bench.add_argument("--out", type=Path, default=Path("runs/bench"), metavar="FOLDER", help="for bench.json, bench.md and bench.png")
+    bench.set_defaults(call=call)
+
+
+def doctor(commands: Commands, call: Call) -> None:
+    """`faceseed doctor`."""
+    doctor = commands.add_parser("doctor", help="say what this machine can do: GPU, driver, compiler, and each kernel's error")
+    doctor.add_argument("--device", choices=["cuda", "emulated"], help="the GPU if there is one, else the emulator, if not given")
+    doctor.set_defaults(call=call)
+
+
+def emulate(commands: Commands, call: Call) -> None:
+    """`faceseed emulate`."""
+    emulate = commands.add_parser("emulate", help="run a CUDA C file without a GPU; finds races and bad accesses")
+    emulate.add_argument("file", type=Path, help="a .cu file")
+    emulate.add_argument(
+        "--args",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME=VALUE",
+        help="each argument of the kernel: a number, a shape with a fill (1000, 32x64:normal) or a .npy file",
+    )
+    emulate.add_argument("--kernel", help="which kernel, where the file has several")
+    emulate.add_argument("--grid", required=True, metavar="X[,Y[,Z]]", help="blocks")
+    emulate.add_argument("--block", required=True, metavar="X[,Y[,Z]]", help="threads of a block")
+    emulate.add_argument("--shared", type=int, default=0, metavar="BYTES", help="dynamic shared memory")
+    emulate.add_argument("-D", "--define", action="append", default=[], metavar="NAME=NUMBER", help="a macro")
+    emulate.add_argument(
+        "--profile", action="store_true", help="counts beside each source line: runs, lanes, bank conflicts, memory sectors"
+    )
+    emulate.add_argument("--save", type=Path, metavar="FOLDER", help="keep the arrays that the kernel wrote, as .npy")
+    emulate.add_argument("--seed", type=int, default=0, help="of the normal numbers")
+    emulate.set_defaults(call=call)
