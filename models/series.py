@@ -1,0 +1,71 @@
+"""Several runs, one after the other, each in a folder of its own: trained, taken up where one was cut off, or found done."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from models.faces.crops import Faces
+from models.runs import CONFIG, TRAINED_ON, photos_seen, read_settings, some, train, trained_on
+from models.settings import Settings
+from nn import InputError, checkpoint
+from nn.training import LAST, METRICS
+
+
+@dataclass
+class Planned:
+    """A run that a series wants."""
+
+    folder: Path
+    settings: Settings
+
+
+def progress(run: Planned) -> tuple[int, bool]:
+    """Finished epochs, and whether training is at its end: all epochs done, or `patience` of them without a better validation."""
+    if not (run.folder / LAST).exists():
+        return 0, False
+    _, record = checkpoint.load(run.folder / LAST, arrays=False)
+    epoch, settings = record["epoch"], run.settings
+    return epoch, epoch >= settings.epochs or epoch - record["best_epoch"] >= settings.patience
+
+
+def check(run: Planned, faces: tuple[Faces, Faces] | None) -> None:
+    """Raise InputError where the folder holds a run with other settings, or one trained on other photos."""
+    if not (run.folder / LAST).exists():
+        return
+    found, wanted = asdict(read_settings(run.folder)), asdict(run.settings)
+    differing = [name for name in wanted if name != "data" and found[name] != wanted[name]]  # the same photos may have moved
+    if differing:
+        raise InputError(f"{run.folder}: holds a run with another {', '.join(differing)}; choose another --out, or remove it")
+    if faces and trained_on(run.folder)[0] != photos_seen(run.settings, some(faces[0], run.settings)):
+        raise InputError(f"{run.folder}: was trained on other photos; choose another --out, or remove it")
+
+
+def train_all(
+    runs: list[Planned], faces_for: Callable[[Settings], tuple[Faces, Faces] | None], device: str, say: Callable[[str], None] = print
+) -> None:
+    """Train what is not done yet. All folders are looked at before the first is touched."""
+    for run in runs:
+        check(run, faces_for(run.settings))
+    for number, run in enumerate(runs, start=1):
+        epochs, done = progress(run)
+        say(f"[{number}/{len(runs)}] {run.folder.name}: " + ("done" if done else f"from epoch {epochs + 1} of {run.settings.epochs}"))
+        if done:
+            continue
+        faces = faces_for(run.settings)
+        if faces:
+            faces = some(faces[0], run.settings), faces[1]
+        if epochs == 0:
+            clear(run.folder)
+        train(run.settings, run.folder, resume=epochs > 0, device=device, faces=faces)
+
+
+def clear(folder: Path) -> None:
+    """Remove what a run left that was cut off before its first epoch was done. Raises InputError where there is anything else."""
+    if not folder.exists():
+        return
+    for path in folder.iterdir():
+        if path.name not in (CONFIG, TRAINED_ON, METRICS) and path.suffix != ".unfinished":
+            raise InputError(f"{folder}: is no run folder ({path.name} is in it); choose another --out, or remove it")
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
