@@ -1,10 +1,11 @@
-"""What the tests share: hypothesis profiles, the rooms that hold each operation, and arrays as they come in real use."""
+"""What the tests share: hypothesis profiles, the rooms that hold each operation, arrays as they come in real use, drawn figures."""
 
 import importlib
 import os
 import sys
 from functools import partial, wraps
 
+import matplotlib.figure
 import numpy as np
 import pytest
 from hypothesis import settings
@@ -148,3 +149,17 @@ def one_torch_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that a test saves, as objects."""
+    figures = []
+    save = matplotlib.figure.Figure.savefig
+
+    def keep(figure, *arguments, **options):
+        figures.append(figure)
+        save(figure, *arguments, **options)
+
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", keep)
+    return figures

@@ -3,7 +3,6 @@
 from io import BytesIO
 
 import cv2
-import matplotlib.figure
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
@@ -12,20 +11,6 @@ from models.faces import draw
 from models.faces.augment import view
 from models.faces.boxes import part_boxes
 from models.faces.metrics import auc, ced
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that a test saves, as objects."""
-    figures = []
-    save = matplotlib.figure.Figure.savefig
-
-    def keep(figure, *arguments, **options):
-        figures.append(figure)
-        save(figure, *arguments, **options)
-
-    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", keep)
-    return figures
 
 
 def near(picture: np.ndarray, colour: str, point: np.ndarray, radius: int = 2) -> bool:

@@ -4,7 +4,6 @@ from collections import Counter
 from itertools import pairwise
 
 import cv2
-import matplotlib.figure
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
@@ -21,20 +20,6 @@ from models.paper import diagram as figure_6
 from models.paper.outcome import ced_figure, extremes, extremes_figure, landmark_errors_figure, pose_figure
 from models.paper.preparation import augmentation_figure, parts_figure, rotation_figure
 from models.paper.windows import windows_figure
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    """The figures that a test saves, as objects."""
-    figures = []
-    save = matplotlib.figure.Figure.savefig
-
-    def keep(figure, *arguments, **options):
-        figures.append(figure)
-        save(figure, *arguments, **options)
-
-    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", keep)
-    return figures
 
 
 @pytest.fixture
