@@ -20,7 +20,7 @@ START = ["optim.lr=0.001"]  # a third of the preset's: the weights know faces al
 
 def planned(out: Path, data: str, seed: int, changes: list[str]) -> dict[str, Planned]:
     """The runs: drawn faces alone; few real ones from random weights and from those; all real ones."""
-    few = {k: [f"faces={k}", f"views={VIEWS[k]}", "epochs=14", "optim.every=4", "patience=14"] for k in FEW}
+    few = {k: [f"faces={k}", f"views={VIEWS[k]}", "epochs=10", "optim.every=3", "patience=10"] for k in FEW}
     start = [*START, f'start="{(out / "drawn").as_posix()}"']
     wanted: dict[str, tuple[str, list[str]]] = {"drawn": ("", []), "real": (data, [])}
     wanted |= {f"real-{k}": (data, few[k]) for k in FEW}
