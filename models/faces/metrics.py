@@ -33,6 +33,15 @@ def auc(errors: np.ndarray, limit: float = LIMIT) -> float:
     return float(np.where(_some(errors) < limit, limit - errors, 0).mean() / limit)
 
 
+def auc_on_grid(errors: np.ndarray, limit: float = LIMIT, step: float = 1e-4) -> float:
+    """The same area as others compute it, by trapezoids between the curve's values at multiples of `step`: (N,) -> fraction.
+
+    A trapezoid gives a step of the curve half of what it rises, wherever in between it rises: off by step / (2 limit) at most.
+    """
+    heights = ced(errors, step * np.arange(round(limit / step) + 1))
+    return float((heights[1:] + heights[:-1]).sum() / 2 * step / limit)
+
+
 def failure_rate(errors: np.ndarray, limit: float = LIMIT) -> float:
     """Share of faces whose error is `limit` or greater: (N,) -> fraction (Tables 6 and 7)."""
     return float(1 - (_some(errors) < limit).mean())

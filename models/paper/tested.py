@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from models.faces import metrics
 from models.faces.crops import Faces
 from models.faces.geometry import apply
 from models.paper.tables import Results
@@ -51,5 +52,7 @@ def numbers(tested: dict[str, Tested]) -> Results:
     for name, subset in tested.items():
         for (model, kind, crops), predicted in subset.answers.items():
             row = score(predicted, subset.true) | {"missed": int(missed(predicted).sum())}
+            if model == "corefan":
+                row["auc_008_grid_percent"] = 100 * metrics.auc_on_grid(metrics.errors(predicted, subset.true))
             results.setdefault(model, {}).setdefault(kind, {}).setdefault(crops, {})[name] = row
     return results
