@@ -26,7 +26,9 @@ def run(arguments: argparse.Namespace) -> None:
     for name, one in opened.items():
         if name != "sine":
             print(f"testing {name}", flush=True)
+            one.model.to(arguments.device)
             ask(one, tested)
+            one.model.to("cpu")
     command = " ".join(["faceseed", *sys.argv[1:]])
     page = write(arguments.out, command, opened, train, tested, numbers(tested))
     print(f"report: {page} and {page.with_suffix('.html')}")
