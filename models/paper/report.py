@@ -149,9 +149,11 @@ def structure_table(title: str, run: Run, printed: tuple[Row, ...]) -> Table:
     note = "Read off the model with one image."
     if [row.layer for row in found] != list(theirs):
         note += f" Unlike the paper: {'; '.join(difference(found, printed))}."
-    elif differing := difference(found, printed):
-        note += f" The paper's layers in its order, but {net.width} channels wide instead of 64, on {net.size} px instead of 112: "
-        note += f"{len(differing)} shapes differ."
+    elif difference(found, printed):
+        changed = [f"{net.width} channels wide instead of 64"] * (net.width != 64) + [f"on {net.size} px instead of 112"] * (
+            net.size != 112
+        )
+        note += f" The paper's layers in its order, {' and '.join(changed)}."
     else:
         note += " As the paper prints it."
     rows = [[*row.texts(), theirs.get(row.layer, tables.NONE)] for row in found]
