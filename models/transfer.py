@@ -22,9 +22,9 @@ def planned(out: Path, data: str, seed: int, changes: list[str]) -> dict[str, Pl
     """The runs: drawn faces alone; few real ones from random weights and from those; all real ones."""
     few = {k: [f"faces={k}", f"views={VIEWS[k]}", "epochs=10", "optim.every=3", "patience=10"] for k in FEW}
     start = [*START, f'start="{(out / "drawn").as_posix()}"']
-    wanted: dict[str, tuple[str, list[str]]] = {"drawn": ("", []), "real": (data, [])}
+    wanted: dict[str, tuple[str, list[str]]] = {"drawn": ("", [])}
     wanted |= {f"real-{k}": (data, few[k]) for k in FEW}
-    wanted |= {f"drawn-real-{k}": (data, few[k] + start) for k in FEW}
+    wanted |= {f"drawn-real-{k}": (data, few[k] + start) for k in FEW} | {"real": (data, [])}
     return {
         name: Planned(out / name, settings_for("corefan", "small", of, changes=[*more, *changes, f"seed={seed}"]))
         for name, (of, more) in wanted.items()
