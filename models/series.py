@@ -40,15 +40,14 @@ def check(run: Planned, faces: tuple[Faces, Faces] | None) -> None:
         raise InputError(f"{run.folder}: was trained on other photos; choose another --out, or remove it")
 
 
-def train_all(
-    runs: list[Planned], faces_for: Callable[[Settings], tuple[Faces, Faces] | None], device: str, say: Callable[[str], None] = print
-) -> None:
+def train_all(runs: list[Planned], faces_for: Callable[[Settings], tuple[Faces, Faces] | None], device: str) -> None:
     """Train what is not done yet. All folders are looked at before the first is touched."""
     for run in runs:
         check(run, faces_for(run.settings))
     for number, run in enumerate(runs, start=1):
         epochs, done = progress(run)
-        say(f"[{number}/{len(runs)}] {run.folder.name}: " + ("done" if done else f"from epoch {epochs + 1} of {run.settings.epochs}"))
+        state = "done" if done else f"from epoch {epochs + 1} of {run.settings.epochs}"
+        print(f"[{number}/{len(runs)}] {run.folder.name}: {state}", flush=True)
         if done:
             continue
         faces = faces_for(run.settings)

@@ -380,6 +380,11 @@ def test_a_damaged_record_of_what_it_was_trained_on(text, refused, copy, album):
     refused([run / "trained_on.json", "missing or damaged", "train anew"], "evaluate", run, "--data", album)
 
 
+def test_resume_goes_on_with_the_same_photos(refused, copy, make_album, tmp_path):
+    run, other = copy("corefan"), make_album(tmp_path / "other", [f"helen/trainset/{k}_1.png" for k in range(10)])
+    refused([run, "other photos", "--data"], "train", "corefan", "--resume", "--epochs", 2, "--data", other, "--out", run)
+
+
 def test_resume_takes_no_other_settings(refused, copy):
     run = copy("sine")
     for option in (["--set", "optim.lr=0.1"], ["--batch", 7], ["--seed", 7], ["--config", "mine.toml"]):

@@ -46,6 +46,13 @@ def test_round_trip(saved):
     assert [path.name for path in saved.parent.iterdir()] == ["last.npz"]
 
 
+def test_the_record_alone(saved):
+    assert checkpoint.load(saved, arrays=False) == ({}, RECORD)
+    saved.write_bytes(saved.read_bytes()[:-30])
+    with pytest.raises(InputError, match="not a whole checkpoint"):
+        checkpoint.load(saved, arrays=False)
+
+
 def test_no_arrays(tmp_path):
     checkpoint.save(tmp_path / "a.npz", {}, {})
     assert checkpoint.load(tmp_path / "a.npz") == ({}, {})
