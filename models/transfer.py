@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from models.faces.draw import DPI
+from models.faces.draw import DPI, plain
 from models.faces.geometry import apply
 from models.measure.report import table
 from models.runs import open_run, training_faces
@@ -91,7 +91,6 @@ def picture(path: Path, errors: dict[str, float]) -> None:
         ylim=(0, None),
     )
     ax.minorticks_off()
-    ax.grid(alpha=0.3)
-    ax.spines[["top", "right"]].set_visible(False)
+    plain(ax)
     ax.legend(frameon=False)
     figure.savefig(path, dpi=DPI)

@@ -4,27 +4,22 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from models.faces.augment import KINDS
 from models.faces.crops import Faces
 from models.runs import task_for
 from models.series import Planned, progress
-from models.settings import PRESETS, Settings, settings_for
-from nn import Adam, InputError, StepDecay
+from models.settings import Settings, settings_for
+from nn import Adam, StepDecay
 from nn.training import Trainer
 
-SETS = ("original", "normalised", "augmented")
 STEPS = 3  # that are timed, after one that is not
 
 
 def planned(folder: Path, preset: str, data: str, seed: int) -> list[Planned]:
-    """The paper's runs: the sine, then CFPD and COREFAN on each of the three training sets, a folder each.
-
-    Raises InputError on a preset that there is none of.
-    """
-    if preset not in PRESETS["corefan"]:
-        raise InputError(f"unknown preset {preset!r}: choose one of {', '.join(PRESETS['corefan'])}")
+    """The paper's runs: the sine, then CFPD and COREFAN on each of the three training sets, a folder each."""
     runs = [Planned(folder / "sine", settings_for("sine", preset, "", changes=[f"seed={seed}"]))]
     for model in ("cfpd", "corefan"):
-        for kind in SETS:
+        for kind in KINDS:
             runs.append(Planned(folder / f"{model}-{kind}", settings_for(model, preset, data, changes=[f'set="{kind}"', f"seed={seed}"])))
     return runs
 
