@@ -21,6 +21,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     options.train(commands, run_train)
     options.evaluate(commands, run_evaluate)
+    options.weights(commands, run_weights)
     options.reproduce(commands, run_reproduce)
     options.ablate(commands, run_ablate, run_transfer)
     options.data(commands, run_data_check, run_data_pack, run_data_show)
@@ -76,7 +77,20 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     from models.evaluate import evaluate
     from models.runs import open_run
 
-    evaluate(open_run(arguments.run), arguments.data, arguments.json, arguments.skip_bad, arguments.crops)
+    run = open_run(arguments.run or shipped(arguments.model))
+    evaluate(run, arguments.data, arguments.json, arguments.skip_bad, arguments.crops, arguments.passes, arguments.mirrored)
+    return 0
+
+
+def run_weights(arguments: argparse.Namespace) -> int:
+    """`faceseed weights`."""
+    from models import weights
+    from models.runs import open_run
+
+    run = open_run(arguments.run)
+    weights.save(arguments.file, run.settings, run.model, run.photos, run.mean)
+    print(f"{arguments.file}: {arguments.file.stat().st_size / 1e6:.2f} MB")
+    from models.weights import shipped
     return 0
 
 

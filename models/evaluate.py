@@ -27,14 +27,24 @@ HEADINGS = {
 }
 
 
-def evaluate(run: Run, data: str, json_to: str | None = None, skip_bad: bool = False, crops: str = "oracle") -> None:
+def evaluate(
+    run: Run,
+    data: str,
+    json_to: str | None = None,
+    skip_bad: bool = False,
+    crops: str = "oracle",
+    passes: int = 1,
+    mirrored: bool = False,
+) -> None:
     """Print the table of a run; with `json_to` also write {subset: {"n": ..., error: ...}} to that file, or to standard output for "-".
 
     crops "oracle" are those of the paper's protocol: centred and scaled by the true landmarks, never turned; "detector" are placed by
-    a detector's boxes, and "missed" counts the faces it did not find.
+    a detector's boxes, and "missed" counts the faces it did not find. passes, mirrored: as in models/locate.py.
     """
     if run.settings.model == "sine":
         raise InputError(f"{run.folder}: a sine has no faces to be evaluated on; look at its sine.png")
+    if passes < 1 or (passes > 1 and run.settings.model != "corefan"):
+        raise InputError(f"--passes {passes}: expected 1, or more for COREFAN, whose landmarks place the next pass's frame")
     if json_to not in (None, "-") and (Path(json_to).is_dir() or not Path(json_to).absolute().parent.is_dir()):
         raise InputError(f"{json_to}: expected a file in a folder that exists; make the folder, or give another --json")
     results, floor = {}, {}
@@ -43,7 +53,7 @@ def evaluate(run: Run, data: str, json_to: str | None = None, skip_bad: bool = F
             oracle = frames(faces, "oracle", run.settings.net.size)
             points = apply(oracle.matrices, faces.landmarks)
             seen = oracle if crops == "oracle" else frames(faces, crops, run.settings.net.size)
-            predicted = answer(run.model, seen, oracle.matrices)
+            predicted = answer(run.model, seen, oracle.matrices, passes, mirrored)
             results[name] = score(predicted, points)
             if crops == "detector":
                 results[name]["missed"] = int(missed(predicted).sum())

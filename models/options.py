@@ -50,7 +50,8 @@ def train(commands: Commands, call: Call) -> None:
 def evaluate(commands: Commands, call: Call) -> None:
     """`faceseed evaluate`."""
     evaluate = commands.add_parser("evaluate", help="print a run's errors beside the paper's")
-    evaluate.add_argument("run", type=Path, help="a folder that train made")
+    evaluate.add_argument("run", type=Path, nargs="?", help="a folder that train made, or a file of weights; the shipped ones if not given")
+    evaluate.add_argument("--model", choices=["corefan", "cfpd"], default="corefan", help="which of the shipped weights")
     evaluate.add_argument("--data", default="", metavar="FOLDER", help="photos with .pts files; a row a subset found")
     evaluate.add_argument(
         "--crops",
@@ -58,9 +59,21 @@ def evaluate(commands: Commands, call: Call) -> None:
         default="oracle",
         help="placed by the true landmarks, as in the paper, or by a face detector",
     )
+    evaluate.add_argument(
+        "--passes", type=int, default=1, help="look so many times, again in the frame that the landmarks just found make (COREFAN)"
+    )
+    evaluate.add_argument("--mirrored", action="store_true", help="the mean of the answer and of the answer in the mirror")
     evaluate.add_argument("--json", metavar="FILE", help="also write the numbers; - for standard output")
     skip_bad(evaluate)
     evaluate.set_defaults(call=call)
+
+
+def weights(commands: Commands, call: Call) -> None:
+    """`faceseed weights`."""
+    weights = commands.add_parser("weights", help="a trained run as one small file, for predict, evaluate and --set start=")
+    weights.add_argument("run", type=Path, help="a folder that train made")
+    weights.add_argument("file", type=Path, metavar="FILE.npz")
+    weights.set_defaults(call=call)
 
 
 def reproduce(commands: Commands, call: Call) -> None:

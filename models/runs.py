@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from models import sine
+from models import sine, weights
 from models.faces import draw, ibug, metrics
 from models.faces.augment import view
 from models.faces.boxes import part_boxes
@@ -17,7 +17,8 @@ from models.faces.crops import Faces, split
 from models.faces.landmarks import COUNT
 from models.settings import Settings, check, update
 from models.tasks import BoxTask, FaceTask, LandmarkTask, SineTask, model_for, predict
-from nn import Adam, InputError, Layer, StepDecay, checkpoint
+from nn import Adam, Average, CosineDecay, InputError, Layer, StepDecay, checkpoint
+from nn.schedule import Schedule
 from nn.training import BEST, LAST, Trainer, read_metrics
 
 CONFIG, TRAINED_ON = "config.json", "trained_on.json"
@@ -26,7 +27,7 @@ SHEET = 18  # faces on the validation sheet
 
 @dataclass
 class Run:
-    """A finished or interrupted run, read back from its folder."""
+    """A finished or interrupted run, read back from its folder, or from a file of weights."""
 
     folder: Path
     settings: Settings
@@ -61,15 +62,16 @@ def train(
     task = task_for(settings, faces)
     task.model.to(device)
     optimizer = Adam(task.model.parameters(), settings.optim.lr)
-    schedule = StepDecay(settings.optim.lr, settings.optim.decay, settings.optim.every)
-    trainer = Trainer(task, optimizer, schedule, folder, {"settings": asdict(settings), "version": version("faceseed")})
+    average = Average(task.model, settings.optim.average) if settings.optim.average else None
+    record = {"settings": asdict(settings), "version": version("faceseed")}
+    trainer = Trainer(task, optimizer, schedule_for(settings), folder, record, average=average)
     if resume:
         go_on(trainer)
     else:
         begin(folder, settings, faces[0] if faces else None)
-    weights = sum(parameter.value.size for parameter in task.model.parameters().values())
+    size = sum(parameter.value.size for parameter in task.model.parameters().values())
     print(
-        f"{settings.model}, {weights / 1e6:.2f} million weights, {task.epoch_images} images an epoch, run folder {folder}, on {device}",
+        f"{settings.model}, {size / 1e6:.2f} million weights, {task.epoch_images} images an epoch, run folder {folder}, on {device}",
         flush=True,
     )
     start = time.perf_counter()
@@ -81,6 +83,12 @@ def train(
     print(f"pictures: {', '.join(sorted(path.name for path in folder.glob('*.png')))} in {folder}")
 
 
+def schedule_for(settings: Settings) -> Schedule:
+    """How the rate falls."""
+    optim = settings.optim
+    return CosineDecay(optim.lr, settings.epochs) if optim.schedule == "cosine" else StepDecay(optim.lr, optim.decay, optim.every)
+
+
 def task_for(settings: Settings, faces: tuple[Faces, Faces] | None) -> FaceTask | SineTask:
     """What is to be learned, by a fresh model or by one that starts with another run's weights."""
     if settings.model == "sine" or faces is None:
@@ -88,7 +96,11 @@ def task_for(settings: Settings, faces: tuple[Faces, Faces] | None) -> FaceTask 
     else:
         task = {"cfpd": BoxTask, "corefan": LandmarkTask}[settings.model](settings, *faces)
     if settings.start:
-        load_best(task.model, Path(settings.start))
+        begun = open_run(Path(settings.start))
+        try:
+            task.model.load_state(begun.model.state())
+        except ValueError as error:
+            raise InputError(f"{settings.start}: {error}") from None
     return task
 
 
@@ -175,7 +187,10 @@ def read_settings(folder: Path) -> Settings:
 
 
 def open_run(folder: Path) -> Run:
-    """A run with its best model, in evaluation mode. Raises InputError where something is missing or damaged."""
+    """A run with its best model, in evaluation mode, from its folder or from weights (models/weights). Raises InputError where something is
+    missing or damaged."""
+    if folder.suffix == ".npz":
+        return Run(folder, *weights.load(folder))
     settings = read_settings(folder)
     model = model_for(settings).evaluate()
     load_best(model, folder)
@@ -187,7 +202,7 @@ def open_run(folder: Path) -> Run:
 
 def photos_seen(settings: Settings, faces: Faces) -> set[str]:
     """The photos that training sees, those behind the weights that it starts from included."""
-    before = trained_on(Path(settings.start))[0] if settings.start else set()
+    before = open_run(Path(settings.start)).photos if settings.start else set()
     return before | set(faces.photos)
 
 

@@ -15,6 +15,7 @@ MODELS = ("sine", "cfpd", "corefan")
 CHOICES = {
     "model": MODELS,
     "set": KINDS,
+    "optim.schedule": ("step", "cosine"),
     "net.feed": ("constant", "window"),
     "net.injection": ("every", "first"),
     "net.readout": READOUTS,
@@ -26,18 +27,20 @@ RANGES = {  # from, and below
     **dict.fromkeys(
         ("seed", "faces", "optim.lr", "optim.decay", "augment.angle", "augment.scale", "augment.shift", "augment.copies"), (0, inf)
     ),
-    **dict.fromkeys(("validation", "net.dropout"), (0, 1)),
+    **dict.fromkeys(("validation", "net.dropout", "optim.average"), (0, 1)),
 }
 SHARES = ("augment.light", "augment.blur", "augment.occlusion", "augment.noise")  # from 0 to 1, both allowed
 
 
 @dataclass
 class Optim:
-    """Adam and its step decay."""
+    """Adam, how its rate falls, and how its steps are averaged."""
 
     lr: float = 0.001
+    schedule: str = "step"  # lr times decay every so many epochs | "cosine": half a wave down to 0 over all epochs, without the next two
     decay: float = 0.5
     every: int = 20  # epochs
+    average: float = 0.0  # share that the moving average of the weights keeps at a step, e.g. 0.998; it is what is validated; 0: none
 
 
 @dataclass

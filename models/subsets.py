@@ -5,13 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.faces import metrics
-from models.faces.augment import normalise_gray
 from models.faces.boxes import iou, part_boxes
 from models.faces.crops import Faces
 from models.faces.detect import box_frame, haar
-from models.faces.geometry import apply, frame, warp
+from models.faces.geometry import apply, frame
 from models.faces.landmarks import tight_box
-from models.tasks import predict
+from models.locate import answers, cut, refine
 from nn import Layer
 
 CROPS = ("oracle", "detector")
@@ -40,6 +39,7 @@ class Frames:
     """N faces as a network sees them."""
 
     images: np.ndarray  # float32 (N, size, size, 1)
+    photos: np.ndarray  # uint8 (N, 256, 256), the crops that the frames were cut from
     matrices: np.ndarray  # (N, 3, 3) from the 256-px crop to the frame
     found: np.ndarray  # bool (N,): False where the detector found no face, and the frame shows the crop's corner
     by: str  # what the frame was placed by: "landmarks", "300w" (the official detector's boxes) or "haar"
@@ -57,8 +57,7 @@ def frames(faces: Faces, crops: str, size: int) -> Frames:
         found = np.isfinite(boxes).all(1)
         matrices = np.tile(np.eye(3), (len(faces), 1, 1))
         matrices[found] = box_frame(boxes[found], size, by)
-    images = np.stack([warp(image, matrix, size) for image, matrix in zip(faces.images, matrices, strict=True)])
-    return Frames(normalise_gray(images)[..., None], matrices, found, by)
+    return Frames(cut(faces.images, matrices, size), faces.images, matrices, found, by)
 
 
 def detected(faces: Faces) -> tuple[np.ndarray, str]:
@@ -78,14 +77,14 @@ def detected(faces: Faces) -> tuple[np.ndarray, str]:
     return boxes, "haar"
 
 
-def answer(model: Layer, seen: Frames, oracle: np.ndarray) -> np.ndarray:
+def answer(model: Layer, seen: Frames, oracle: np.ndarray, passes: int = 1, mirrored: bool = False) -> np.ndarray:
     """The model's landmarks or box corners, brought to the oracle's frame: (N, K, 2) in pixels, nan where no face was found.
 
-    oracle (N, 3, 3): from the crop to the frame that the landmarks place. So answers to both kinds of crops are compared in one frame.
+    oracle: the matrices of the oracle's frames; one measure for all crops, and the 2 px of CFPD's boxes mean the same everywhere.
+    passes, mirrored: as in models/locate.py.
     """
-    points = predict(model, seen.images).reshape(len(seen.images), -1, 2).astype(np.float64)
-    if seen.by != "landmarks":
-        points = apply(oracle @ np.linalg.inv(seen.matrices), points)
+    points = apply(np.linalg.inv(seen.matrices), answers(model, seen.images, mirrored).astype(np.float64))  # in pixels of the photos
+    points = apply(oracle, refine(model, seen.photos, points, seen.images.shape[1], passes - 1, mirrored))
     points[~seen.found] = np.nan
     return points
 

@@ -1,6 +1,20 @@
-"""How the learning rate falls: lr(epoch) = lr₀ · factor^⌊epoch / every⌋."""
+"""How the learning rate falls.
+
+StepDecay      lr(epoch) = lr₀ · factor^⌊epoch / every⌋
+CosineDecay    lr(epoch) = lr₀ · ½ (1 + cos(π epoch / epochs))
+"""
 
 from dataclasses import dataclass
+from math import cos, pi
+from typing import Protocol
+
+
+class Schedule(Protocol):
+    """The learning rate of each epoch."""
+
+    def __call__(self, epoch: int) -> float:
+        """The rate of an epoch, counted from 0."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -14,3 +28,15 @@ class StepDecay:
     def __call__(self, epoch: int) -> float:
         """The rate of an epoch, counted from 0."""
         return self.lr * self.factor ** (epoch // self.every)
+
+
+@dataclass(frozen=True)
+class CosineDecay:
+    """Slowly at first and at the end, in half a wave. (Loshchilov and Hutter 2016, without restarts)"""
+
+    lr: float
+    epochs: int
+
+    def __call__(self, epoch: int) -> float:
+        """The rate of an epoch, counted from 0; 0 from `epochs` on."""
+        return self.lr * (1 + cos(pi * min(epoch / self.epochs, 1))) / 2

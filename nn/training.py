@@ -6,6 +6,7 @@ A run is a folder: metrics.jsonl (a line an epoch), last.npz (everything to go o
 import json
 import time
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,9 +15,10 @@ from numpy.random import Generator
 from tqdm import tqdm
 
 from nn import checkpoint
+from nn.average import Average
 from nn.layer import Layer
 from nn.optim import Optimizer
-from nn.schedule import StepDecay
+from nn.schedule import Schedule
 
 LAST, BEST, METRICS = "last.npz", "best.npz", "metrics.jsonl"
 
@@ -47,12 +49,13 @@ class Trainer:
 
     task: Task
     optimizer: Optimizer
-    schedule: StepDecay
+    schedule: Schedule
     folder: Path
     record: dict[str, Any]  # what every checkpoint says of itself: settings, version
     epoch: int = 0
     best_epoch: int = 0
     best: float = float("inf")
+    average: Average | None = None  # validates and is kept as the best model in place of the last step's
 
     def run(self, epochs: int, patience: int) -> None:
         """Train until `epochs` are done, or until `patience` of them in a row brought no better validation."""
@@ -80,43 +83,54 @@ class Trainer:
             bar.set_postfix_str(f"epoch {self.epoch + 1}, loss {losses[-1]:.4g}, validation {self.best:.4g} at best", refresh=False)
             bar.update(len(batch[0]))
         seconds = time.perf_counter() - start
-        self.task.model.evaluate()
-        errors = self.task.validate()
         self.epoch += 1
+        self.task.model.evaluate()
+        with self.average.shown() if self.average else nullcontext():
+            errors = self.task.validate()
+            self.keep_best(next(iter(errors.values())))
         row = {"epoch": self.epoch, "loss": sum(losses) / len(losses), **errors, "lr": self.optimizer.lr}
         row |= {"images_per_second": images / seconds, "seconds": time.perf_counter() - start}
-        self.keep(row, next(iter(errors.values())))
+        with open(self.folder / METRICS, "a") as file:
+            file.write(json.dumps(row) + "\n")
+        self.keep_last()
         return row
 
     def step(self, batch: tuple) -> float:
-        """Forward, backward, one step of the optimiser."""
+        """Forward, backward, one step of the optimiser, and of the average."""
         self.task.model.zero_grad()
         loss = self.task.learn(*batch)
         if not abs(loss) < float("inf"):
             raise FloatingPointError(f"the loss is {loss} in epoch {self.epoch + 1}: lower the learning rate, --set optim.lr=...")
         self.optimizer.step()
+        if self.average:
+            self.average.step()
         return loss
 
-    def keep(self, row: dict[str, float], score: float) -> None:
-        """Append the metrics, then write the checkpoints."""
-        model = checkpoint.prefixed("model", self.task.model.state())
-        better = score < self.best
-        if better:
+    def keep_best(self, score: float) -> None:
+        """Write best.npz, where the score is better than all before."""
+        if score < self.best:
             self.best, self.best_epoch = score, self.epoch
-        with open(self.folder / METRICS, "a") as file:
-            file.write(json.dumps(row) + "\n")
-        progress: dict[str, Any] = {"epoch": self.epoch, "best": self.best, "best_epoch": self.best_epoch}
-        progress["generators"] = {name: rng.bit_generator.state for name, rng in generators(self.task.model).items()}
-        optimizer = checkpoint.prefixed("optimizer", self.optimizer.state())
-        if better:
-            checkpoint.save(self.folder / BEST, model, self.record | progress)
-        checkpoint.save(self.folder / LAST, model | optimizer, self.record | progress)
+            checkpoint.save(self.folder / BEST, checkpoint.prefixed("model", self.task.model.state()), self.record | self.progress())
+
+    def keep_last(self) -> None:
+        """Write last.npz."""
+        arrays = checkpoint.prefixed("model", self.task.model.state()) | checkpoint.prefixed("optimizer", self.optimizer.state())
+        if self.average:
+            arrays |= checkpoint.prefixed("average", self.average.state())
+        checkpoint.save(self.folder / LAST, arrays, self.record | self.progress())
+
+    def progress(self) -> dict[str, Any]:
+        """How far it is, and the states of the generators."""
+        states = {name: rng.bit_generator.state for name, rng in generators(self.task.model).items()}
+        return {"epoch": self.epoch, "best": self.best, "best_epoch": self.best_epoch, "generators": states}
 
     def resume(self) -> None:
         """Go on from last.npz exactly where it stood; lines of metrics.jsonl beyond it are dropped."""
         arrays, record = checkpoint.load(self.folder / LAST)
         self.task.model.load_state(checkpoint.part("model", arrays))
         self.optimizer.load_state(checkpoint.part("optimizer", arrays))
+        if self.average:
+            self.average.load_state(checkpoint.part("average", arrays))
         self.epoch, self.best, self.best_epoch = record["epoch"], record["best"], record["best_epoch"]
         for name, rng in generators(self.task.model).items():
             rng.bit_generator.state = record["generators"][name]

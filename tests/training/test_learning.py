@@ -12,7 +12,7 @@ from models.faces.boxes import part_boxes
 from models.faces.geometry import apply, frame
 from models.settings import settings_for
 from models.tasks import BoxTask, LandmarkTask, predict
-from nn import Adam, Dense, MeanSquaredError, StepDecay, checkpoint
+from nn import Adam, Average, Dense, MeanSquaredError, StepDecay, checkpoint
 from nn.training import BEST, LAST, METRICS, Trainer, read_metrics
 
 TASKS = {"corefan": LandmarkTask, "cfpd": BoxTask}
@@ -24,9 +24,10 @@ def task_for(model, faces, *changes):
     return TASKS[model](settings, faces[:8], faces[8:])
 
 
-def trainer_for(task, folder):
+def trainer_for(task, folder, beta=0.0):
     folder.mkdir(exist_ok=True)
-    return Trainer(task, Adam(task.model.parameters(), 0.01), StepDecay(0.01, 0.5, 2), folder, {"version": "test"})
+    average = Average(task.model, beta) if beta else None
+    return Trainer(task, Adam(task.model.parameters(), 0.01), StepDecay(0.01, 0.5, 2), folder, {"version": "test"}, average=average)
 
 
 # ---- it learns ----
@@ -121,22 +122,50 @@ def assert_same_run(one: Path, other: Path):
     assert rows[0] == rows[1]
 
 
-@pytest.mark.parametrize("model", ["corefan", "cfpd"])
-def test_a_resumed_run_is_the_unbroken_one(model, faces, tmp_path):
+@pytest.mark.parametrize(("model", "beta"), [("corefan", 0.0), ("corefan", 0.9), ("cfpd", 0.0)])
+def test_a_resumed_run_is_the_unbroken_one(model, beta, faces, tmp_path):
     """4 epochs, against 2, a crash in the third that tears the line of metrics, and 2 more; with dropout, whose generator goes on."""
     changes = ("net.dropout=0.4", "seed=3")
-    trainer_for(task_for(model, faces, *changes), tmp_path / "whole").run(4, 99)
+    trainer_for(task_for(model, faces, *changes), tmp_path / "whole", beta).run(4, 99)
 
-    trainer_for(task_for(model, faces, *changes), tmp_path / "broken").run(2, 99)
+    trainer_for(task_for(model, faces, *changes), tmp_path / "broken", beta).run(2, 99)
     with open(tmp_path / "broken" / METRICS, "a") as file:
         file.write('{"epoch": 3, "loss": 1.0}\n{"epoch": 4, "lo')
-    again = trainer_for(task_for(model, faces, *changes), tmp_path / "broken")
+    again = trainer_for(task_for(model, faces, *changes), tmp_path / "broken", beta)
     again.resume()
     assert again.epoch == 2
     assert [row["epoch"] for row in read_metrics(tmp_path / "broken")] == [1, 2]
     again.run(4, 99)
     assert_same_run(tmp_path / "whole", tmp_path / "broken")
     assert [row["lr"] for row in read_metrics(tmp_path / "broken")] == [0.01, 0.01, 0.005, 0.005]
+
+
+def test_the_average_is_what_is_validated_and_kept_as_the_best(faces, tmp_path):
+    """best.npz holds the average of the weights after every step; last.npz holds both; training itself goes on from the last step."""
+    beta, models = 0.9, []
+    task = task_for("corefan", faces)
+    start = {name: array.copy() for name, array in task.model.state().items()}
+    trainer = trainer_for(task, tmp_path, beta)
+    step = trainer.step
+    trainer.step = lambda batch: (step(batch), models.append({n: a.copy() for n, a in task.model.state().items()}))[0]
+    trainer.run(1, 99)
+    mean = start
+    for t, state in enumerate(models, start=1):
+        kept = min(beta, (1 + t) / (10 + t))
+        mean = {name: kept * mean[name].astype(np.float64) + (1 - kept) * state[name] for name in mean}
+    assert len(models) == 2
+    best, last = (checkpoint.load(tmp_path / name)[0] for name in (BEST, LAST))
+    for name in mean:
+        np.testing.assert_allclose(best[f"model/{name}"], mean[name], rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(last[f"average/{name}"], best[f"model/{name}"])
+        np.testing.assert_array_equal(last[f"model/{name}"], models[-1][name])
+    assert any((best[f"model/{name}"] != models[-1][name]).any() for name in mean)
+    plain = task_for("corefan", faces)
+    trainer_for(plain, tmp_path / "plain").run(1, 99)
+    for name, array in plain.model.state().items():
+        np.testing.assert_array_equal(array, task.model.state()[name])
+    task.model.load_state(checkpoint.part("model", best))
+    assert task.validate()["nme_interocular_percent"] == read_metrics(tmp_path)[0]["nme_interocular_percent"]
 
 
 def test_same_seed_same_bits_other_seed_other_bits(faces, tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nn import StepDecay
+from nn import CosineDecay, StepDecay
 
 
 def test_cfpds_schedule_by_hand():
@@ -14,3 +14,9 @@ def test_cfpds_schedule_by_hand():
 def test_every_need_not_be_whole():
     rate = StepDecay(1, 0.5, 2.5)
     assert [rate(epoch) for epoch in range(6)] == [1, 1, 1, 0.5, 0.5, 0.25]
+
+
+def test_the_cosine_is_half_a_wave():
+    rate = CosineDecay(0.02, 4)
+    half = 0.5**0.5  # cos 45°
+    assert [rate(epoch) for epoch in range(6)] == pytest.approx([0.02, 0.01 * (1 + half), 0.01, 0.01 * (1 - half), 0, 0], abs=1e-17)
