@@ -43,7 +43,7 @@ def check(run: Planned, faces: tuple[Faces, Faces] | None) -> None:
 def train_all(runs: list[Planned], faces_for: Callable[[Settings], tuple[Faces, Faces] | None], device: str) -> None:
     """Train what is not done yet. All folders are looked at before the first is touched."""
     for run in runs:
-        check(run, faces_for(run.settings))
+        check(run, faces_for(run.settings) if run.settings.data else None)  # drawn faces are those of the settings, without looking
     for number, run in enumerate(runs, start=1):
         epochs, done = progress(run)
         state = "done" if done else f"from epoch {epochs + 1} of {run.settings.epochs}"
