@@ -26,6 +26,8 @@ def parser() -> argparse.ArgumentParser:
     options.ablate(commands, run_ablate, run_transfer)
     options.data(commands, run_data_check, run_data_pack, run_data_show)
     options.predict(commands, run_predict)
+    options.export_(commands, run_export)
+    options.import_(commands, run_import)
     options.gradients(commands, run_gradcheck)
     options.bench(commands, run_bench)
     options.doctor(commands, run_doctor)
@@ -76,6 +78,7 @@ def run_evaluate(arguments: argparse.Namespace) -> int:
     """`faceseed evaluate`."""
     from models.evaluate import evaluate
     from models.runs import open_run
+    from models.weights import shipped
 
     run = open_run(arguments.run or shipped(arguments.model))
     evaluate(run, arguments.data, arguments.json, arguments.skip_bad, arguments.crops, arguments.passes, arguments.mirrored)
@@ -90,7 +93,6 @@ def run_weights(arguments: argparse.Namespace) -> int:
     run = open_run(arguments.run)
     weights.save(arguments.file, run.settings, run.model, run.photos, run.mean)
     print(f"{arguments.file}: {arguments.file.stat().st_size / 1e6:.2f} MB")
-    from models.weights import shipped
     return 0
 
 
@@ -152,6 +154,29 @@ def run_predict(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def run_export(arguments: argparse.Namespace) -> int:
+    """`faceseed export`."""
+    from models.interchange.files import export_run
+    from models.runs import open_run
+    from models.weights import shipped
+
+    export_run(open_run(arguments.run or shipped(arguments.model)), arguments.file)
+    print(f"{arguments.file}: {arguments.file.stat().st_size / 1e6:.2f} MB")
+    return 0
+
+
+def run_import(arguments: argparse.Namespace) -> int:
+    """`faceseed import`."""
+    from models.interchange.files import import_run
+    from models.settings import settings_for
+
+    out = arguments.out or Path("runs") / arguments.model
+    changes = [text if "=" in text else f'set="{text}"' for text in arguments.set]
+    import_run(arguments.file, settings_for(arguments.model, arguments.preset, arguments.data, None, changes), out, arguments.skip_bad)
+    print(f"run folder {out}")
+    return 0
+
+
 def run_gradcheck(arguments: argparse.Namespace) -> int:
     """`faceseed gradcheck`: exit code 1 where a backward pass is wrong."""
     from models import gradients
@@ -209,7 +234,11 @@ def check_packages() -> None:
 
 
 KEPT = "; finished epochs are kept, go on with "
-AFTER_STOP = {"train": KEPT + "--resume", **dict.fromkeys(("reproduce", "ablate", "transfer"), KEPT + "the same command")}
+AFTER_STOP = {
+    "predict": "; what was written is whole",
+    "train": KEPT + "--resume",
+    **dict.fromkeys(("reproduce", "ablate", "transfer"), KEPT + "the same command"),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

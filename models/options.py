@@ -7,6 +7,10 @@ from pathlib import Path
 Commands = argparse._SubParsersAction  # what add_subparsers gives
 Call = Callable[[argparse.Namespace], int]
 
+PREDICT_CODES = """Exit codes: 0 all pictures were answered; 2 something must be mended, or none could be answered: nothing was
+written; 3 finished, but some pictures could not be read or showed no face, each named on standard error. A video may have frames
+without a face, but not only such. 130 stopped by Ctrl-C: what was written is whole and kept, as after q."""
+
 
 def device(parser: argparse.ArgumentParser) -> None:
     """Where to compute."""
@@ -144,6 +148,28 @@ def predict(commands: Commands, call: Call) -> None:
     predict.add_argument("--box-kind", choices=["tight", "300w", "haar"], default="tight", help="what the given boxes enclose")
     predict.add_argument("--skip-bad", action="store_true", help="leave out images that cannot be used, and count them")
     predict.set_defaults(call=call)
+
+
+def export_(commands: Commands, call: Call) -> None:
+    """`faceseed export`."""
+    export = commands.add_parser("export", help="a model for other programs: ONNX, or PyTorch's state dict")
+    export.add_argument("file", type=Path, metavar="FILE", help="NAME.onnx, or NAME.npz for a state dict")
+    export.add_argument("--run", type=Path, help="a folder that train made, or a file of weights; the shipped ones if not given")
+    export.add_argument("--model", choices=["corefan", "cfpd"], default="corefan", help="which of the shipped weights")
+    export.set_defaults(call=call)
+
+
+def import_(commands: Commands, call: Call) -> None:
+    """`faceseed import`."""
+    imports = commands.add_parser("import", help="a run folder of PyTorch's state dict, for predict, evaluate and --set start=")
+    imports.add_argument("file", type=Path, metavar="FILE", help=".npz; or .pth, where PyTorch is installed")
+    imports.add_argument("--model", choices=["sine", "cfpd", "corefan"], required=True)
+    imports.add_argument("--preset", default="paper", help="whose sizes it has: tiny, quick, small or paper")
+    imports.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any setting, e.g. --set net.width=16")
+    imports.add_argument("--data", default="", metavar="PATH", help="the photos it was trained on, so that evaluate leaves them out")
+    imports.add_argument("--out", type=Path, metavar="FOLDER", help="the run folder; runs/MODEL if not given")
+    skip_bad(imports)
+    imports.set_defaults(call=call)
 
 
 def gradients(commands: Commands, call: Call) -> None:

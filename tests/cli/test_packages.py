@@ -13,7 +13,7 @@ import models
 import nn
 
 ROOT = Path(nn.__file__).parents[1]
-HEAVY = {"cupy", "cv2", "matplotlib", "torch"}
+HEAVY = {"cupy", "cv2", "dlib", "matplotlib", "onnx", "torch"}
 
 
 def imports(folder):
@@ -59,12 +59,13 @@ def test_the_rooms_know_nothing_of_the_house():
 
 
 def test_models_know_nothing_of_tutorials():
-    assert strangers("models", "models", "nn", "numpy", "matplotlib", "threadpoolctl", "cv2", "tqdm", "torch") == []
+    assert strangers("models", "models", "nn", "numpy", "matplotlib", "threadpoolctl", "cv2", "tqdm", "torch", "onnx", "dlib") == []
 
 
-def test_pytorch_is_measured_and_nothing_else():
+def test_pytorch_is_measured_and_compared_with_and_nothing_else():
     assert {path.relative_to(ROOT).parts[:2] for path, name in imports("models") if name.split(".")[0] == "torch"} == {
         ("models", "bench.py"),
+        ("models", "interchange"),
         ("models", "measure"),
     }
     assert not [name for _, name in imports("nn") if name.split(".")[0] == "torch"]

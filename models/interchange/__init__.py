@@ -1,0 +1,1 @@
+"""Models out of faceseed and into it: ONNX files that run anywhere, PyTorch's state dicts, and PyTorch modules to compare with."""
