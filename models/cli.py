@@ -26,6 +26,7 @@ def parser() -> argparse.ArgumentParser:
     options.ablate(commands, run_ablate, run_transfer)
     options.data(commands, run_data_check, run_data_pack, run_data_show)
     options.predict(commands, run_predict)
+    options.explain(commands, run_explain)
     options.export_(commands, run_export)
     options.import_(commands, run_import)
     options.gradients(commands, run_gradcheck)
@@ -151,6 +152,16 @@ def run_predict(arguments: argparse.Namespace) -> int:
     boxes = Boxes(parse_box(arguments.box), arguments.boxes, arguments.box_kind)
     if skipped := predict_photos(open_run(arguments.run), arguments.images, arguments.out, boxes, arguments.skip_bad):
         print(f"{skipped} images skipped")
+    return 0
+
+
+def run_explain(arguments: argparse.Namespace) -> int:
+    """`faceseed explain`."""
+    from models.explain import explain
+    from models.runs import open_run
+    from models.weights import shipped
+
+    explain(open_run(arguments.run or shipped("corefan")), arguments.photo, arguments.out, parse_box(arguments.box))
     return 0
 
 

@@ -150,6 +150,16 @@ def predict(commands: Commands, call: Call) -> None:
     predict.set_defaults(call=call)
 
 
+def explain(commands: Commands, call: Call) -> None:
+    """`faceseed explain`."""
+    explain = commands.add_parser("explain", help="what COREFAN does with one face: a page of pictures, from filters to saliency")
+    explain.add_argument("photo", type=Path, metavar="PHOTO", help="with a .pts file beside it, the page also shows the errors")
+    explain.add_argument("--run", type=Path, help="a folder that train made, or a file of weights; the shipped ones if not given")
+    explain.add_argument("--box", metavar="X0,Y0,X1,Y1", help="the face's landmarks, in pixels; else OpenCV's Haar cascade looks")
+    explain.add_argument("--out", type=Path, default=Path("explanation"), metavar="FOLDER", help="for the pictures and index.html")
+    explain.set_defaults(call=call)
+
+
 def export_(commands: Commands, call: Call) -> None:
     """`faceseed export`."""
     export = commands.add_parser("export", help="a model for other programs: ONNX, or PyTorch's state dict")

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from models.measure.report import table
 
-IMAGES = {".png": "image/png", ".jpg": "image/jpeg"}
+IMAGES = {".png": "image/png", ".jpg": "image/jpeg", ".gif": "image/gif"}
 MARKS = re.compile(r"`(?P<code>[^`]+)`|\*\*(?P<bold>[^*]+)\*\*|(?P<link>https://[^\s<>\"'`|]*[^\s<>\"'`|.,;:)])")
 SPECIAL = re.compile(r"[\\`*_\[\]<>|]|&(?=#?\w+;)")  # what Markdown would take for its own
 START = re.compile(r"^(\d{0,9})(?=[#+=~.)-])")  # headings, lists and rules, at the start of a paragraph

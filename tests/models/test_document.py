@@ -190,5 +190,5 @@ def test_no_paragraph_turns_into_something_else(start):
 def test_wrong_parts_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"a table: 2 headings, but a row of 1 cells: \['1'\]"):
         Table("a table", ["x", "y"], [["1"]])
-    with pytest.raises(ValueError, match=r"x\.svg: a report shows \.png and \.jpg files"):
+    with pytest.raises(ValueError, match=r"x\.svg: a report shows \.png and \.jpg and \.gif files"):
         html("t", [Section("s", [Figure("f", "x.svg")])], tmp_path)
