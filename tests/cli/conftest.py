@@ -1,5 +1,6 @@
 """The command as a user runs it: in a folder of its own, on drawn faces saved like the 300-W archives, at a width that takes a moment."""
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -79,5 +80,26 @@ def faceseed(capsys, tmp_path, monkeypatch):
         except SystemExit as end:  # argparse's own complaints
             code = end.code
         return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def refused(faceseed, tmp_path):
+    """refused(words, "train", ...): the complaint; every one of the words is in it, and every file below tmp_path is as it was."""
+
+    def snapshot():
+        return {path: path.read_bytes() if path.is_file() else None for path in sorted(tmp_path.rglob("*"))}
+
+    def run(words, *arguments):
+        before = snapshot()
+        code, out, err = faceseed(*arguments)
+        assert code == 2, out + err
+        assert re.fullmatch(r"faceseed: [^\n]+\n", err), err
+        for word in [words] if isinstance(words, str) else words:
+            assert str(word) in err, err
+        assert "Traceback" not in err and "Error" not in err
+        assert snapshot() == before
+        return err
 
     return run

@@ -13,27 +13,6 @@ from models.faces.pts import read_pts
 
 
 @pytest.fixture
-def refused(faceseed, tmp_path):
-    """refused(words, "train", ...): the complaint; every one of the words is in it, and every file below tmp_path is as it was."""
-
-    def snapshot():
-        return {path: path.read_bytes() if path.is_file() else None for path in sorted(tmp_path.rglob("*"))}
-
-    def run(words, *arguments):
-        before = snapshot()
-        code, out, err = faceseed(*arguments)
-        assert code == 2, out + err
-        assert re.fullmatch(r"faceseed: [^\n]+\n", err), err
-        for word in [words] if isinstance(words, str) else words:
-            assert str(word) in err, err
-        assert "Traceback" not in err and "Error" not in err
-        assert snapshot() == before
-        return err
-
-    return run
-
-
-@pytest.fixture
 def data(make_album, tmp_path):
     """Five good faces on five photos, to be spoiled."""
     return make_album(tmp_path / "data", [f"helen/trainset/{k}_1.png" for k in range(5)])
@@ -251,7 +230,7 @@ def test_a_settings_file_that_is_no_text(refused, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["train", "resnet"], ["train"], ["fly"], [], ["train", "cfpd", "--epochs", "many"], ["predict", "run"], ["evaluate"]]
+    "arguments", [["train", "resnet"], ["train"], ["fly"], [], ["train", "cfpd", "--epochs", "many"], ["predict", "run"], ["weights", "run"]]
 )
 def test_what_argparse_refuses(arguments, faceseed, tmp_path):
     """Its usage, then one line; exit code 2."""
