@@ -230,7 +230,7 @@ def test_a_settings_file_that_is_no_text(refused, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["train", "resnet"], ["train"], ["fly"], [], ["train", "cfpd", "--epochs", "many"], ["predict", "run"], ["weights", "run"]]
+    "arguments", [["train", "resnet"], ["train"], ["fly"], [], ["train", "cfpd", "--epochs", "many"], ["predict", "run"], ["weights"]]
 )
 def test_what_argparse_refuses(arguments, faceseed, tmp_path):
     """Its usage, then one line; exit code 2."""
