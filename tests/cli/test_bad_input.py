@@ -180,7 +180,7 @@ def test_nothing_that_the_run_has_not_seen(refused, runs, album, tmp_path):
         (["--batch", "-4"], ["batch should be 1 or more, got -4"]),
         (["--seed", "-1"], ["seed should be 0 or more, got -1"]),
         (["--set", "mirrored"], ["unknown set 'mirrored'", "original, normalised, augmented"]),
-        (["--set", "optim.speed=3"], ["unknown setting optim.speed", "optim.lr, optim.decay, optim.every"]),
+        (["--set", "optim.speed=3"], ["unknown setting optim.speed", "optim.lr, optim.schedule, optim.decay"]),
         (["--set", "speed=3"], ["unknown setting speed", "epochs, batch, seed"]),
         (["--set", "optim.lr=fast"], ["--set optim.lr=fast", "name=value"]),
         (["--set", "optim.lr="], ["--set optim.lr=", "name=value"]),
