@@ -145,14 +145,13 @@ def run_data_show(arguments: argparse.Namespace) -> int:
 
 
 def run_predict(arguments: argparse.Namespace) -> int:
-    """`faceseed predict`."""
-    from models.predict import Boxes, predict_photos
-    from models.runs import open_run
+    """`faceseed predict`: exit codes in options.PREDICT_CODES."""
+    from models import predict
 
-    boxes = Boxes(parse_box(arguments.box), arguments.boxes, arguments.box_kind)
-    if skipped := predict_photos(open_run(arguments.run), arguments.images, arguments.out, boxes, arguments.skip_bad):
-        print(f"{skipped} images skipped")
-    return 0
+    arguments.box = parse_box(arguments.box)
+    if arguments.redetect < 1:
+        raise InputError(f"--redetect {arguments.redetect}: expected a number of frames, 1 or more")
+    return predict.run(arguments)
 
 
 def run_explain(arguments: argparse.Namespace) -> int:

@@ -138,15 +138,30 @@ def data(commands: Commands, call_check: Call, call_pack: Call, call_show: Call)
 
 def predict(commands: Commands, call: Call) -> None:
     """`faceseed predict`."""
-    predict = commands.add_parser("predict", help="draw what a run finds on photos")
-    predict.add_argument("run", type=Path, help="a folder that train made")
-    predict.add_argument("images", type=Path, nargs="+", metavar="IMAGE")
-    predict.add_argument("--out", type=Path, default=Path("predictions"), metavar="FOLDER")
+    predict = commands.add_parser("predict", help="draw what a model finds on photos, videos or a camera's pictures", epilog=PREDICT_CODES)
+    predict.add_argument(
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="photos, folders, patterns in quotes, videos, or a camera's number; a run folder or a file of weights may stand before them",
+    )
+    predict.add_argument("--run", type=Path, help="a folder that train made, or a file of weights; the shipped ones if not given")
+    predict.add_argument("--model", choices=["corefan", "cfpd", "both"], help="landmarks (if not given), boxes of the parts, or both")
     where = predict.add_mutually_exclusive_group()
-    where.add_argument("--box", metavar="X0,Y0,X1,Y1", help="the face box, in pixels, of every image; else OpenCV's Haar cascade looks")
+    where.add_argument("--box", metavar="X0,Y0,X1,Y1", help="the face box, in pixels, of every picture (of a video's first frame)")
     where.add_argument("--boxes", type=Path, metavar="FILE", help="CSV with a header and image,x0,y0,x1,y1")
     predict.add_argument("--box-kind", choices=["tight", "300w", "haar"], default="tight", help="what the given boxes enclose")
-    predict.add_argument("--skip-bad", action="store_true", help="leave out images that cannot be used, and count them")
+    predict.add_argument("--detector", choices=["haar", "dlib"], default="haar", help="OpenCV's cascade, or dlib's where it is installed")
+    predict.add_argument("--redetect", type=int, default=30, metavar="N", help="let the detector look for more faces every N frames")
+    predict.add_argument("--style", metavar="NAMES", help="lines, dots, indices, boxes, with commas between; lines,dots if not given")
+    predict.add_argument("--fps", action="store_true", help="frames a second in the corner of written videos, as in the window")
+    predict.add_argument(
+        "--display", action=argparse.BooleanOptionalAction, help="a window: b shows or hides boxes, q or Esc quits; for videos if possible"
+    )
+    predict.add_argument("--out", type=Path, default=Path("predictions"), metavar="FOLDER", help="new or empty")
+    predict.add_argument("--no-pictures", action="store_false", dest="pictures", help="write no pictures and videos, only numbers")
+    predict.add_argument("--csv", action="store_true", help="also write predictions.csv, a row a face")
+    predict.add_argument("--skip-bad", action="store_true", help="pictures that cannot be used are expected: exit code 0, not 3")
     predict.set_defaults(call=call)
 
 

@@ -1,123 +1,90 @@
-"""`faceseed predict`: find the faces of photos, put the landmarks (or the part boxes) on them, write what was found."""
+"""`faceseed predict`: find the faces of photos, videos and cameras, draw what the models say of them, write it down as it goes."""
 
-import json
-from dataclasses import dataclass
+import sys
+from argparse import Namespace
 from pathlib import Path
 
-import numpy as np
+from tqdm import tqdm
 
-from models.faces import opencv as cv2
-from models.faces.augment import normalise_gray
-from models.faces.detect import box_frame, haar, read_boxes
-from models.faces.draw import overlay, overlay_boxes
-from models.faces.geometry import apply, warp
-from models.faces.opencv import read_photo
-from models.faces.pts import pts_text
-from models.runs import Run
-from models.tasks import predict
+from models.predicting import styles, window
+from models.predicting.boxes import Boxes
+from models.predicting.finder import Finder
+from models.predicting.job import Job
+from models.predicting.photo import photo
+from models.predicting.sources import Source, sources
+from models.predicting.video import video
+from models.predicting.writers import RECORD, Writer
+from models.runs import CONFIG, Run, open_run
+from models.weights import shipped
 from nn import InputError
 
-RECORD = "predictions.json"
+
+def run(arguments: Namespace) -> int:
+    """The command: its exit code (options.PREDICT_CODES). Raises InputError, with nothing written, where nothing could be answered."""
+    runs, words = runs_and_words(arguments)
+    chosen = styles.chosen(arguments.style, {run.settings.model for run in runs})
+    boxes = Boxes(arguments.box, arguments.boxes, arguments.box_kind, arguments.detector)
+    finder, found = Finder(runs), sources(words)
+    with Writer(arguments.out, found, arguments.pictures, arguments.csv) as writer:
+        keys, shows = window.Keys("boxes" in chosen), windowed(found, arguments.display)
+        job = Job(finder, boxes, writer, chosen, keys, shows, arguments.redetect, arguments.fps)
+        faces, answered, problems = work(job, found)
+        if not answered and writer.record is None:
+            raise InputError(problems[0] if len(found) == 1 else f"none of the {len(found)} could be answered; the lines above say why")
+    left_out = f", {len(problems)} left out" if problems else ""
+    print(f"{counted(faces, 'face')} in {counted(answered, 'picture')}{left_out}; {RECORD} and more in {arguments.out}")
+    return 3 if problems and not arguments.skip_bad else 0
 
 
-@dataclass
-class Boxes:
-    """Where face boxes come from: one box for all photos, a box file, or else OpenCV's Haar cascade."""
-
-    box: np.ndarray | None = None  # x0, y0, x1, y1
-    file: Path | None = None
-    kind: str = "tight"  # what a given box encloses: "tight" the landmarks, "300w" or "haar" as that detector draws it
-
-    def __post_init__(self) -> None:
-        self.rows = None if self.file is None else read_boxes(self.file)
-
-    def of(self, path: Path, gray: np.ndarray) -> tuple[np.ndarray, str]:
-        """Boxes (K, 4) of a photo, largest first, and their kind. Raises InputError where there is no face."""
-        if self.box is None and self.rows is None:
-            found = haar(gray)
-            if not len(found):
-                raise InputError(f"{path}: the detector found no face; mark it with --box x0,y0,x1,y1")
-            return found, "haar"
-        box, (height, width) = self.given(path), gray.shape
-        if box[0] >= width or box[1] >= height or box[2] <= 0 or box[3] <= 0:
-            raise InputError(f"{path}: the box {box.tolist()} lies outside its {width} x {height} pixels; give x0,y0,x1,y1 on this photo")
-        return box[None], self.kind
-
-    def given(self, path: Path) -> np.ndarray:
-        """The box (4,) that the user gives for a photo, in a file by its name with or without folders and suffix."""
-        if self.box is not None:
-            return self.box
-        rows = self.rows or {}
-        names = ("/".join(name.parts[-k:]) for k in range(len(path.parts), 0, -1) for name in (path.with_suffix(""), path))
-        row = next((rows[name] for name in names if name in rows), None)
-        if row is None or not np.isfinite(row.box).all():
-            raise InputError(f"{path}: {self.file} has no box for it; add a line, or give --box x0,y0,x1,y1")
-        return row.box
+def work(job: Job, found: list[Source]) -> tuple[int, int, list[str]]:
+    """Answer one source after the other, until they end or somebody quits: faces, sources answered, and what is wrong with the others."""
+    faces, answered, problems = 0, 0, []
+    with tqdm(total=len(found), unit="picture", disable=True if len(found) == 1 else None) as bar:
+        for source in found:
+            try:
+                faces += (photo if source.kind == "photo" else video)(job, source)
+                answered += 1
+            except InputError as error:
+                problems.append(str(error))
+                if len(found) > 1 or job.writer.record is not None:  # else it is the command's own last line
+                    tqdm.write(f"left out: {error}", file=sys.stderr)
+            bar.update()
+            if job.keys.quit:
+                break
+    return faces, answered, problems
 
 
-def predict_photos(run: Run, paths: list[Path], folder: Path, boxes: Boxes, skip_bad: bool = False) -> int:
-    """For each photo NAME write NAME.png, for each face NAME.pts or NAME_1.pts ... (COREFAN), and predictions.json; return the skipped.
-
-    Raises InputError, before anything is written, on a photo that cannot be read, has no face, or whose output exists already.
-    """
-    if run.settings.model == "sine":
-        raise InputError(f"{run.folder}: a sine finds no faces; give a run of corefan or cfpd")
-    record: list[dict] = []
-    files: dict[Path, bytes] = {}
-    for path in paths:
-        try:
-            photo = read_photo(path)
-            found, entry = predict_photo(run, path, photo, boxes)
-        except InputError as error:
-            if not skip_bad:
-                raise
-            print(f"skipped: {error}")
-            continue
-        record.append(entry)
-        for name, content in outputs(run, path, photo, found).items():
-            if folder / name in files or (folder / name).exists():
-                raise InputError(f"{folder / name}: exists already, or another photo of this call writes it; choose another --out")
-            files[folder / name] = content
-    if not record:
-        raise InputError(f"none of the {len(paths)} photos could be used; the lines above say why")
-    if (folder / RECORD).exists():
-        raise InputError(f"{folder / RECORD}: exists already; choose another --out, or remove it")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
-    for file, content in (files | {folder / RECORD: (json.dumps(record, indent=1) + "\n").encode()}).items():
-        file.write_bytes(content)
-    print(f"{sum(len(entry['faces']) for entry in record)} faces in {len(record)} photos; pictures and {RECORD} in {folder}")
-    return len(paths) - len(record)
+def counted(number: int, what: str) -> str:
+    """`1 face`, `2 faces`."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def predict_photo(run: Run, path: Path, photo: np.ndarray, boxes: Boxes) -> tuple[np.ndarray, dict]:
-    """One photo: landmarks (K, 68, 2) or boxes (K, 4, 4) in its pixels, and the line that predictions.json gets."""
-    gray = cv2.cvtColor(photo, cv2.COLOR_BGR2GRAY)
-    where, kind = boxes.of(path, gray)
-    size = run.settings.net.size
-    matrices = box_frame(where, size, kind)  # (K, 3, 3) from the photo to the frame
-    frames = np.stack([warp(gray, matrix, size) for matrix in matrices])  # (K, size, size)
-    answer = predict(run.model, normalise_gray(frames)[..., None]).reshape(len(where), -1, 2).astype(np.float64)
-    answer = apply(np.linalg.inv(matrices), answer)  # back to the photo
-    name = "landmarks"
-    if run.settings.model == "cfpd":
-        name, answer = "boxes", answer.reshape(len(where), 4, 4)
-    faces = [{"box": box.round(2).tolist(), name: face.round(2).tolist()} for box, face in zip(where, answer, strict=True)]
-    return answer, {"image": str(path), "faces": faces}
+def runs_and_words(arguments: Namespace) -> tuple[list[Run], list[str]]:
+    """The models to use, and what to look at: a first word that is a run is the run, else the shipped weights answer."""
+    path, words = arguments.run, arguments.sources
+    if path is None and is_run(Path(words[0])):
+        path, words = Path(words[0]), words[1:]
+        if not words:
+            raise InputError(f"{path}: is a run; name photos, folders, videos or a camera's number after it")
+    names = ["corefan", "cfpd"] if arguments.model == "both" else [arguments.model or "corefan"]
+    if path is None:
+        return [open_run(shipped(name)) for name in names], words
+    own = open_run(path)
+    if arguments.model not in (None, "both", own.settings.model):
+        raise InputError(f"{path}: is a run of {own.settings.model}; leave out --model {arguments.model}, or give another run")
+    others = [name for name in names if name != own.settings.model] if arguments.model == "both" else []
+    return [own, *(open_run(shipped(name)) for name in others)], words
 
 
-def outputs(run: Run, path: Path, photo: np.ndarray, found: np.ndarray) -> dict[str, bytes]:
-    """File names and contents for one photo: what was found drawn on it, and a .pts file a face."""
-    if run.settings.model == "cfpd":
-        return {f"{path.stem}.png": png(overlay_boxes(photo, found))}
-    names = [f"{path.stem}_{k}.pts" for k in range(1, len(found) + 1)] if len(found) > 1 else [f"{path.stem}.pts"]
-    return {f"{path.stem}.png": png(overlay(photo, found))} | {
-        name: pts_text(face).encode() for name, face in zip(names, found, strict=True)
-    }
+def is_run(path: Path) -> bool:
+    """Is it a run folder, or a file of weights?"""
+    return (path / CONFIG).exists() or path.suffix == ".npz"
 
 
-def png(picture: np.ndarray) -> bytes:
-    """A picture as the bytes of a PNG file."""
-    return cv2.imencode(".png", picture)[1].tobytes()
+def windowed(found: list[Source], display: bool | None) -> dict[str, bool]:
+    """Which kinds of source are shown: videos and cameras unless that was declined, photos where it was asked for."""
+    wanted = {"photo": display is True, "video": display is not False, "camera": display is not False}
+    if any(wanted[source.kind] for source in found) and not window.can_show():
+        print("no window can be opened here: going on without (--no-display says so beforehand)", file=sys.stderr)
+        return dict.fromkeys(wanted, False)
+    return wanted

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import cv2
@@ -230,7 +231,7 @@ def test_a_settings_file_that_is_no_text(refused, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["train", "resnet"], ["train"], ["fly"], [], ["train", "cfpd", "--epochs", "many"], ["predict", "run"], ["weights"]]
+    "arguments", [["train", "resnet"], ["train"], ["fly"], [], ["train", "cfpd", "--epochs", "many"], ["predict"], ["weights"]]
 )
 def test_what_argparse_refuses(arguments, faceseed, tmp_path):
     """Its usage, then one line; exit code 2."""
@@ -273,7 +274,7 @@ def test_no_run(refused, runs, tmp_path, album):
     (tmp_path / "empty").mkdir()
     for folder in (tmp_path / "empty", tmp_path / "nowhere", runs.sine / "config.json"):
         refused([folder, "not a run folder", "faceseed train"], "evaluate", folder, "--data", album)
-        refused([folder, "not a run folder"], "predict", folder, "photo.png")
+        refused([folder, "not a run folder"], "predict", "--run", folder, "photo.png")
         refused([folder, "not a run folder"], "train", "sine", "--resume", "--out", folder)
 
 
@@ -447,34 +448,63 @@ def text(path):
 
 @pytest.mark.parametrize("spoil", [empty, text, Path.mkdir, lambda path: None], ids=["empty", "text", "folder", "missing"])
 def test_a_photo_that_is_none(spoil, refused, faceseed, runs, photo, tmp_path):
-    """Nothing is written of the good photo before it either; with --skip-bad the good ones are done."""
-    spoil(tmp_path / "bad.png")
-    refused([tmp_path / "bad.png"], "predict", runs.corefan, photo, tmp_path / "bad.png", *BOX)
-    refused([tmp_path / "bad.png"], "predict", runs.corefan, tmp_path / "bad.png", photo, *BOX)
-    code, out, _ = faceseed("predict", runs.corefan, tmp_path / "bad.png", photo, *BOX, "--skip-bad")
-    assert code == 0 and "1 images skipped" in out and f"skipped: {tmp_path / 'bad.png'}" in out
-    assert sorted(path.name for path in (tmp_path / "predictions").iterdir()) == ["me.png", "me.pts", "predictions.json"]
+    """Alone it is refused. Beside a good one, a folder without photos and what is not there are refused before anything is written; a
+    file that is no image is left out."""
+    bad = tmp_path / "bad.png"
+    spoil(bad)
+    refused([bad], "predict", runs.corefan, bad, *BOX)
+    if not bad.is_file():
+        refused([bad, "give"], "predict", runs.corefan, photo, bad, *BOX)
+        return
+    code, out, err = faceseed("predict", runs.corefan, bad, photo, *BOX)
+    assert code == 3 and "1 face in 1 picture, 1 left out" in out and err.startswith(f"left out: {bad}: expected an image")
+    assert sorted(path.name for path in (tmp_path / "predictions").iterdir()) == ["me.png", "me.pts", "predictions.jsonl"]
     assert read_pts(tmp_path / "predictions" / "me.pts").shape == (68, 2)
 
 
-def test_no_photo_left_after_skipping(faceseed, runs, tmp_path):
-    code, out, err = faceseed("predict", runs.corefan, "a.png", "b.png", *BOX, "--skip-bad")
-    assert code == 2 and out.count("skipped: ") == 2
-    assert err == "faceseed: none of the 2 photos could be used; the lines above say why\n"
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize("skip", [(), ("--skip-bad",)])
+def test_no_photo_could_be_answered(skip, faceseed, runs, tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.png").write_text("no image")
+    code, _, err = faceseed("predict", runs.corefan, "a.png", "b.png", *BOX, *skip)
+    assert code == 2 and err.count("left out: ") == 2
+    assert err.endswith("faceseed: none of the 2 could be answered; the lines above say why\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
 
 
-@pytest.mark.parametrize("name", ["me.png", "me.pts", "predictions.json"])
-def test_existing_outputs_are_left_alone(name, refused, runs, photo, tmp_path):
+def test_sources_that_are_none(refused, runs, tmp_path):
+    refused(["*.gif", "nothing matches", "give photos"], "predict", runs.corefan, "*.gif")
+    refused([runs.corefan, "is a run", "after it"], "predict", runs.corefan)
+    refused(["camera 47", "cannot be opened"], "predict", runs.corefan, "47", "--no-display")
+    (tmp_path / "clip.mp4").write_text("no video")
+    refused(["clip.mp4", "expected a video"], "predict", runs.corefan, "clip.mp4", "--no-display")
+
+
+def test_a_tiny_photo(refused, runs, tmp_path):
+    cv2.imwrite(str(tmp_path / "dot.png"), np.full((20, 20), 128, np.uint8))
+    refused(["dot.png", "20 x 20 pixels are too few", "--box"], "predict", runs.corefan, "dot.png")
+
+
+def test_options_that_do_not_go(refused, runs, photo, monkeypatch):
+    refused(["--style dots,bars", "'bars' is unknown", "lines, dots"], "predict", runs.corefan, photo, *BOX, "--style", "dots,bars")
+    refused(["--style dots", "CFPD finds none"], "predict", runs.cfpd, photo, *BOX, "--style", "dots")
+    refused(["--redetect 0", "1 or more"], "predict", runs.corefan, photo, *BOX, "--redetect", 0)
+    refused([runs.corefan, "is a run of corefan", "--model cfpd"], "predict", runs.corefan, photo, *BOX, "--model", "cfpd")
+    monkeypatch.setitem(sys.modules, "dlib", None)
+    refused(["--detector dlib", "pip install dlib"], "predict", runs.corefan, photo, "--detector", "dlib")
+
+
+def test_a_folder_with_files_is_left_alone(refused, runs, photo, tmp_path):
     (tmp_path / "out").mkdir()
-    (tmp_path / "out" / name).write_text("precious")
-    refused([Path("out") / name, "exists already", "--out"], "predict", runs.corefan, photo, *BOX, "--out", "out")
+    (tmp_path / "out" / "mine.txt").write_text("precious")
+    refused(["out: holds files already", "--out"], "predict", runs.corefan, photo, *BOX, "--out", "out")
 
 
 def test_two_photos_of_one_name(refused, runs, photo, tmp_path):
     (tmp_path / "other").mkdir()
     shutil.copy(photo, tmp_path / "other" / "me.jpg")
-    refused(["me.png", "--out"], "predict", runs.corefan, photo, tmp_path / "other" / "me.jpg", *BOX, "--out", "out")
+    other = tmp_path / "other" / "me.jpg"
+    refused([other, "names of those of", photo, "--out"], "predict", runs.corefan, photo, other, *BOX, "--out", "out")
 
 
 def test_an_output_folder_that_cannot_be_made(refused, runs, photo, tmp_path):

@@ -1,6 +1,5 @@
-"""`faceseed train`, `evaluate` and `predict`, from options to files."""
+"""`faceseed train` and `evaluate`, from options to files."""
 
-import csv
 import json
 import re
 import shutil
@@ -11,9 +10,7 @@ import pytest
 
 from models.cli import main
 from models.faces.augment import view
-from models.faces.detect import haar
 from models.faces.ibug import load
-from models.faces.pts import read_pts
 from models.paper.numbers import PAPER_CFPD, PAPER_COREFAN
 from models.runs import open_run, training_faces
 from models.settings import PRESETS, Settings, settings_for
@@ -272,140 +269,6 @@ def test_evaluate_on_drawn_faces_needs_no_data(faceseed, small, tmp_path):
     assert {name: (list(row), row["n"]) for name, row in json.loads(out).items()} == {"drawn": (LANDMARK_KEYS, 1)}
     (row,) = read_metrics(tmp_path / "run")
     assert json.loads(out)["drawn"]["nme_interocular_percent"] == pytest.approx(row["nme_interocular_percent"], rel=1e-5)
-
-
-# ---- predict ----
-
-
-def scene(faces, which, x, y):
-    """A gray photo of 420 x 400 px with a face whose crop begins at (x, y), and the tight box of its landmarks."""
-    photo = np.full((400, 420), 90, np.uint8)
-    photo[y : y + 256, x : x + 256] = faces.images[which]
-    points = faces.landmarks[which] + (x, y)
-    return photo, (*points.min(0), *points.max(0))
-
-
-@pytest.fixture
-def photos(faces, tmp_path):
-    """a.png, and b.png with everything 10 px to the right and 20 px down; their boxes."""
-    boxes = {}
-    for name, x, y in (("a", 50, 40), ("b", 60, 60)):
-        photo, boxes[name] = scene(faces, 0, x, y)
-        cv2.imwrite(str(tmp_path / f"{name}.png"), photo)
-    return boxes
-
-
-def option(box):
-    return ",".join(f"{number:.2f}" for number in box)
-
-
-def faces_of(path):
-    return [(entry["image"], [np.array(face["landmarks"]) for face in entry["faces"]]) for entry in json.loads(path.read_text())]
-
-
-def test_predict_in_a_box(faceseed, runs, photos, tmp_path):
-    """The answer is in pixels of the photo: it moves with the face."""
-    for name in "ab":
-        code, out, err = faceseed("predict", runs.corefan, f"{name}.png", "--box", option(photos[name]), "--out", f"out{name}")
-        assert (code, err) == (0, "")
-        assert out == f"1 faces in 1 photos; pictures and predictions.json in out{name}\n"
-        assert names(tmp_path / f"out{name}") == sorted([f"{name}.png", f"{name}.pts", "predictions.json"])
-    answers = {}
-    for name in "ab":
-        ((image, (points,)),) = faces_of(tmp_path / f"out{name}" / "predictions.json")
-        assert image == f"{name}.png" and points.shape == (68, 2)
-        np.testing.assert_allclose(read_pts(tmp_path / f"out{name}" / f"{name}.pts"), points, atol=0.0056)
-        answers[name] = points
-    np.testing.assert_allclose(answers["b"] - answers["a"], np.tile([10, 20], (68, 1)), atol=0.05)
-    drawn, photo = (cv2.imread(str(path)) for path in (tmp_path / "outa" / "a.png", tmp_path / "a.png"))
-    assert drawn.shape == photo.shape
-    changed = np.argwhere((drawn != photo).any(2))[:, ::-1]  # x, y of what was drawn on the photo
-    x, y = np.clip(answers["a"].T, 0, [[419], [399]])
-    assert np.abs(changed.min(0) - (x.min(), y.min())).max() < 8 and np.abs(changed.max(0) - (x.max(), y.max())).max() < 8
-
-
-@pytest.mark.parametrize("kind", ["tight", "300w", "haar"])
-@pytest.mark.parametrize("box", [(100, 80, 180, 170), (60, 100, 310, 330), (-40, -30, 160, 150)])
-def test_what_the_model_sees_lies_where_predict_says(box, kind, faceseed, runs, tmp_path, monkeypatch):
-    """For a model that points at the centre of the light: the answer is where the light is in the photo, whatever the box."""
-
-    def light(_, images):
-        weight = images[..., 0] - images.min()  # (N, 112, 112)
-        centre = [(weight.sum(axis) * np.arange(112)).sum(1) / weight.sum((1, 2)) for axis in (1, 2)]
-        return np.repeat(np.stack(centre, axis=1)[:, None], 68, axis=1)
-
-    monkeypatch.setattr("models.predict.predict", light)
-    y, x = np.mgrid[:400, :420]
-    photo = 250 * np.exp(-((x - 131.4) ** 2 + (y - 118.8) ** 2) / (2 * 4**2))
-    cv2.imwrite(str(tmp_path / "light.png"), photo.round().astype(np.uint8))
-    where = f"--box={option(box)}"  # a box may begin with a minus
-    assert faceseed("predict", runs.corefan, "light.png", where, "--box-kind", kind, "--out", "out")[0] == 0
-    ((_, (found,)),) = faces_of(tmp_path / "out" / "predictions.json")
-    np.testing.assert_allclose(found, np.tile([131.4, 118.8], (68, 1)), atol=0.3)
-
-
-def test_predict_from_a_box_file(faceseed, runs, photos, tmp_path):
-    """One box a photo, by its name with or without folders and suffix; the same answer as from --box."""
-    (tmp_path / "deep" / "er").mkdir(parents=True)
-    shutil.copy(tmp_path / "b.png", tmp_path / "deep" / "er" / "c.png")
-    with open(tmp_path / "boxes.csv", "w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["image", "x0", "y0", "x1", "y1", "fold", "photo"])
-        writer.writerow(["a", *photos["a"], "", ""])
-        writer.writerow(["b.png", *photos["b"], "", ""])
-        writer.writerow(["er/c", *photos["b"], "", ""])
-    code, out, _ = faceseed("predict", runs.corefan, "a.png", "b.png", tmp_path / "deep" / "er" / "c.png", "--boxes", "boxes.csv")
-    assert code == 0 and out.startswith("3 faces in 3 photos")
-    assert names(tmp_path / "predictions") == sorted([*(f"{k}.{s}" for k in "abc" for s in ("png", "pts")), "predictions.json"])
-    (_, (a,)), (_, (b,)), (_, (c,)) = faces_of(tmp_path / "predictions" / "predictions.json")
-    np.testing.assert_allclose(b - a, np.tile([10, 20], (68, 1)), atol=0.05)
-    np.testing.assert_array_equal(b, c)
-
-
-def test_kinds_of_box_give_other_frames(faceseed, runs, photos, tmp_path):
-    for kind in ("tight", "300w", "haar"):
-        code, *_ = faceseed("predict", runs.corefan, "a.png", "--box", option(photos["a"]), "--box-kind", kind, "--out", kind)
-        assert code == 0
-    tight, official, haars = (faces_of(tmp_path / kind / "predictions.json")[0][1][0] for kind in ("tight", "300w", "haar"))
-    assert np.abs(tight - official).max() > 0.2
-    assert haars[:, 1].mean() > tight[:, 1].mean() + 5  # the cascade's box sits higher than the landmarks
-
-
-def test_predict_by_the_haar_cascade(faceseed, runs, faces, tmp_path):
-    """Two faces in a photo make two .pts files; without one, the way out is told."""
-    found = [k for k, image in enumerate(faces.images) if len(haar(image)) == 1][:2]
-    assert len(found) == 2
-    cv2.imwrite(str(tmp_path / "two.png"), np.hstack([faces.images[k] for k in found]))
-    cv2.imwrite(str(tmp_path / "one.png"), faces.images[found[0]])
-    code, out, _ = faceseed("predict", runs.corefan, "one.png", "two.png", "--out", "out")
-    assert code == 0 and out.startswith("3 faces in 2 photos")
-    assert names(tmp_path / "out") == ["one.png", "one.pts", "predictions.json", "two.png", "two_1.pts", "two_2.pts"]
-    (_, one), (_, two) = faces_of(tmp_path / "out" / "predictions.json")
-    assert len(one) == 1 and len(two) == 2
-    for k, points in enumerate(two, 1):
-        np.testing.assert_allclose(read_pts(tmp_path / "out" / f"two_{k}.pts"), points, atol=0.0056)
-    assert sorted(points[:, 0].mean() // 256 for points in two) == [0, 1]  # one in each half
-
-
-def test_predict_with_cfpd(faceseed, runs, photos, tmp_path):
-    code, *_ = faceseed("predict", runs.cfpd, "a.png", "b.png", "--box", option(photos["a"]), "--out", "out")
-    assert code == 0
-    assert names(tmp_path / "out") == ["a.png", "b.png", "predictions.json"]
-    a, b = json.loads((tmp_path / "out" / "predictions.json").read_text())
-    assert list(a) == ["image", "faces"] and list(a["faces"][0]) == ["box", "boxes"]
-    np.testing.assert_allclose(a["faces"][0]["box"], photos["a"], atol=0.011)
-    boxes = np.array(a["faces"][0]["boxes"])
-    assert boxes.shape == (4, 4) and np.isfinite(boxes).all()
-    assert a["faces"] != b["faces"]
-
-
-def test_colour_photos_are_drawn_on_in_colour(faceseed, runs, photos, tmp_path):
-    colour = np.zeros((400, 420, 3), np.uint8)
-    colour[..., 2] = cv2.imread(str(tmp_path / "a.png"), cv2.IMREAD_GRAYSCALE)
-    cv2.imwrite(str(tmp_path / "red.jpg"), colour)
-    assert faceseed("predict", runs.corefan, "red.jpg", "--box", option(photos["a"]), "--out", "out")[0] == 0
-    drawn = cv2.imread(str(tmp_path / "out" / "red.png"))
-    assert drawn.shape == (400, 420, 3) and drawn[:20, :20, 2].min() > 60 and drawn[:20, :20, :2].max() < 30
 
 
 # ---- the command itself ----
