@@ -7,7 +7,7 @@ Measured with the shipped weights on 192 validation faces of 300-W, found from f
 twelve photos away from the annotated face (some hold another one):
 
                                faces: 50 %, 97 %, 99 % below    squares: 1 %, 5 %, 50 % below
-    COREFAN, small, 300-W             0.023  0.045  0.053                0.075  0.101  0.148
+    COREFAN, small, 300-W             0.016  0.023  0.025                0.068  0.098  0.153
     COREFAN, small, drawn faces       0.076  0.119  0.129                0.122  0.131  0.149
     CFPD, small, 300-W                0.066  0.114  0.128                0.114  0.126  0.150
 """
