@@ -107,12 +107,14 @@ class Layer:
 
     def buffers(self) -> dict[str, Buffer]:
         """All arrays of the model by name: parameters and what else must be saved with them."""
-        return {
-            f"{prefix}.{name}" if prefix else name: member
-            for prefix, layer in self.layers()
-            for name, member in vars(layer).items()
-            if isinstance(member, Buffer)
-        }
+        return dict(self.named_buffers())
+
+    def named_buffers(self) -> Iterator[tuple[str, Buffer]]:
+        """Yield (name, array) for each of them."""
+        for prefix, layer in self.layers():
+            for name, member in vars(layer).items():
+                if isinstance(member, Buffer):
+                    yield f"{prefix}.{name}" if prefix else name, member
 
     def parameters(self) -> dict[str, Parameter]:
         """The trained arrays of the model by name."""
@@ -157,7 +159,7 @@ class Layer:
 
     def asarray(self, array: np.ndarray) -> np.ndarray:
         """The array where the model's own are: itself, or a copy."""
-        own = next(iter(self.buffers().values()), None)
+        _, own = next(self.named_buffers(), (None, None))
         return array if own is None else to_device(array, device_of(own.value))
 
     def state(self) -> dict[str, np.ndarray]:

@@ -148,7 +148,7 @@ def draw_face(rng: Generator, size: int = CROP) -> tuple[np.ndarray, np.ndarray]
 def drawn_faces(count: int, seed: int, progress: Callable[[int, int], None] | None = None) -> Faces:
     """Draw `count` faces -> Faces. Face k depends on (seed, k) alone. `progress(done, count)` is called as they come."""
     images, truth = np.empty((count, CROP, CROP), np.uint8), np.empty((count, 68, 2))
-    with one_blas_thread(), ThreadPoolExecutor(os.cpu_count()) as pool:  # held here too, or the first to end would let go for all
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         for k, (image, points) in enumerate(pool.map(lambda k: draw_face(np.random.default_rng([seed, k])), range(count))):
             images[k], truth[k] = image, points
             if progress:

@@ -15,15 +15,15 @@ def output_size(x_shape: tuple[int, ...], filter_shape: tuple[int, ...], stride:
     return I, J
 
 
-def areas(images: int, rows: int, width: int, most: int | None) -> list[Area]:
-    """Cut (images, rows) of `width` each into even areas of about `most`, one row at the least; into about four, for the cores' sake,
+def areas(images: int, rows: int, width: int, most: int | None, least: int = 4) -> list[Area]:
+    """Cut (images, rows) of `width` each into even areas of about `most`, one row at the least; into about `least`, for the cores' sake,
     where that would make fewer.
 
     The cut depends on these numbers alone, never on the cores, and so do all sums that follow it. Without `most` nothing is cut.
     """
     if most is None:
         return [(slice(0, images), slice(0, rows))]
-    most = max(1, min(most, -(-images * rows * width // 4)))
+    most = max(1, min(most, -(-images * rows * width // least)))
     if rows * width > most:
         step = -(-rows // -(-rows * width // most))
         return [(slice(n, n + 1), slice(i, min(i + step, rows))) for n in range(images) for i in range(0, rows, step)]

@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from nn.cpu.frame import Area, Padding, Pair, areas, frame, output_size
 from nn.cpu.memory import empty, zeros
-from nn.cpu.threads import parallel
+from nn.cpu.threads import PIECE, parallel, shares
 
 GROUPS = 4  # dw is summed over this many groups of areas, then over the groups: a fixed number, so that the sum has one order
 
@@ -28,7 +28,7 @@ def conv2d(
     I, J = output_size(x.shape, w.shape, stride, padding)
     y = empty((N, I, J, O), x.dtype)
     filters = w.reshape(O, -1).T  # (R·S·C, O)
-    cut = areas(N, I, J * len(filters), block)
+    cut = areas(N, I, J * len(filters), block, shares(y.size * len(filters), PIECE))
 
     def work(k: int) -> None:
         product = y[cut[k]].reshape(-1, O)  # a view
@@ -93,13 +93,18 @@ def turned_gradient(
 
 
 def unrolled(x: np.ndarray, area: Area, across: int, w_shape: tuple[int, ...], stride: Pair, padding: Padding) -> np.ndarray:
-    """The windows that an area's output pixels see, `across` in a row, a row each: (pixels, R·S·C)."""
+    """The windows that an area's output pixels see, `across` in a row, a row each: (pixels, R·S·C).
+
+    With one channel the long runs are those of neighbouring pixels, not of a window's row: X is copied transposed, and handed out so.
+    """
     (images, rows), (_, R, S, C) = area, w_shape
     n, i = images.stop - images.start, rows.stop - rows.start
     first = rows.start * stride[0] - padding[0][0], -padding[1][0]
     framed = frame(x[images], first, ((i - 1) * stride[0] + R, (across - 1) * stride[1] + S))
     image, row, pixel, number = framed.strides
     windows = as_strided(framed, (n, i, across, R, S, C), (image, row * stride[0], pixel * stride[1], row, pixel, number))
+    if C == 1:
+        windows = windows.transpose(3, 4, 5, 0, 1, 2)
     X = empty(windows.shape, x.dtype)
     X[...] = windows
-    return X.reshape(-1, R * S * C)
+    return X.reshape(R * S, -1).T if C == 1 else X.reshape(-1, R * S * C)

@@ -9,7 +9,7 @@ import numpy as np
 
 from nn.cpu.frame import Area, areas
 from nn.cpu.memory import empty, zeros
-from nn.cpu.threads import BLOCK, parallel
+from nn.cpu.threads import BLOCK, SMALL, parallel, shares
 
 
 def maxpool2d(x: np.ndarray, size: int, *, winners: bool = True) -> tuple[np.ndarray, np.ndarray | None]:
@@ -21,7 +21,7 @@ def maxpool2d(x: np.ndarray, size: int, *, winners: bool = True) -> tuple[np.nda
     I, J = H // size, W // size
     y = empty((N, I, J, C), x.dtype)
     winner = empty((N, I, J, C), np.min_scalar_type(size * size)) if winners else None
-    cut = areas(N, I, size * size * J * C, BLOCK)
+    cut = areas(N, I, size * size * J * C, BLOCK, shares(x.size, SMALL))
 
     def work(k: int) -> None:
         best = y[cut[k]]
@@ -47,7 +47,7 @@ def maxpool2d_backward(dy: np.ndarray, winner: np.ndarray, size: int, x_shape: t
     N, I, J, C = dy.shape
     covered = (I * size, J * size) == tuple(x_shape[1:3])
     dx = (empty if covered else zeros)(x_shape, dy.dtype)
-    cut = areas(N, I, size * size * J * C, BLOCK)
+    cut = areas(N, I, size * size * J * C, BLOCK, shares(dx.size, SMALL))
 
     def work(k: int) -> None:
         won = empty(winner[cut[k]].shape, bool)

@@ -3,9 +3,8 @@
 import numpy as np
 
 from nn.cpu.memory import empty
-from nn.cpu.threads import one_blas_thread, parallel
+from nn.cpu.threads import PIECE, one_blas_thread, parallel
 
-PIECE = 1 << 24  # multiplications worth a thread's while, about a quarter of a millisecond
 READ = 1 << 20  # numbers of one matrix worth it, where few rows of the other make each be used once or twice
 
 

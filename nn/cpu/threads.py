@@ -10,17 +10,25 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from threading import Lock
+from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
 BLOCK = 1 << 20  # floats in a block, 4 MB in float32. Smaller ones would fit a nearer cache, but a call must be long: measured, threads
 # that hand Python's lock to each other at each short call lose more than the cache gains
-SMALL = 1 << 16  # floats that one thread has done before another is awake
+SMALL = 1 << 18  # floats that one thread has done before another is awake
+PIECE = 1 << 24  # multiplications that it has done by then, about a quarter of a millisecond
 
 
 def cores() -> int:
     """How many cores this process may use; a thread runs on each."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+_lock = Lock()
+_holders = 0  # who hold BLAS at one thread
+_limit: Any = None  # what gives it its threads back
 
 
 @cache
@@ -33,9 +41,19 @@ def _pool(process: int) -> tuple[ThreadPoolExecutor, ThreadpoolController, int]:
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Hold BLAS at one thread, as a context or a decorator: at small products its threads wait for each other longer than they
-    compute, most of all on a busy machine."""
-    with _pool(os.getpid())[1].limit(limits=1, user_api="blas"):
+    compute, most of all on a busy machine. The first to hold it, on whatever thread, asks BLAS, which takes 25 us; the last lets go."""
+    global _holders, _limit
+    with _lock:
+        if _holders == 0:
+            _limit = _pool(os.getpid())[1].limit(limits=1, user_api="blas")
+        _holders += 1
+    try:
         yield
+    finally:
+        with _lock:
+            _holders -= 1
+            if _holders == 0:
+                _limit.restore_original_limits()
 
 
 def parallel(work: Callable[[int], object], count: int) -> None:
@@ -54,10 +72,15 @@ def parallel(work: Callable[[int], object], count: int) -> None:
             other.result()  # raises what it raised
 
 
+def shares(work: int, one: int) -> int:
+    """Into how many pieces work is cut for the cores' sake, 1 to 4, none of less than `one`: SMALL floats or PIECE multiplications."""
+    return max(1, min(4, work // one))
+
+
 def blocks(rows: int, width: int) -> list[slice]:
     """Cut `rows` rows of `width` floats evenly into slices of at most BLOCK floats, one row at the least; into four where each
     is still worth a thread's while."""
-    pieces = max(1, -(-rows * width // BLOCK), min(4, rows * width // SMALL))
+    pieces = max(-(-rows * width // BLOCK), shares(rows * width, SMALL))
     step = max(1, min(-(-rows // pieces), BLOCK // max(1, width)))
     return [slice(first, min(first + step, rows)) for first in range(0, rows, step)]
 

@@ -28,7 +28,7 @@ from numpy.typing import DTypeLike
 from nn.cpu.frame import Area, Padding, Pair, areas, frame, output_size
 from nn.cpu.memory import empty, zeros
 from nn.cpu.product import product
-from nn.cpu.threads import parallel
+from nn.cpu.threads import PIECE, parallel, shares
 
 TILES = 196  # tiles in an area, at most: all of a 56 x 56 map; measured, half or twice as many are as fast
 GROUPS = 4  # dw is summed over this many groups of areas, then over the groups: a fixed number, so that the sum has one order
@@ -136,7 +136,9 @@ def multiplied(x: np.ndarray, U: np.ndarray, b: np.ndarray | None, size: Pair, f
     """
     (N, *_, C), O, a, (I, J) = x.shape, U.shape[2], m + 2, size
     BB, _, AA = transforms(m, x.dtype)
-    cut, across = areas(N, -(-I // m), -(-J // m), TILES), -(-J // m)
+    down, across = -(-I // m), -(-J // m)
+    least = shares(a * a * N * down * across * C * O, PIECE)
+    cut = areas(N, down, across, TILES, least)
     own, T = places(cut, across)
     y = empty((N, I, J, O), x.dtype)
 
@@ -153,7 +155,7 @@ def multiplied(x: np.ndarray, U: np.ndarray, b: np.ndarray | None, size: Pair, f
         transform(k, V)
         finish(k, np.matmul(V, U, out=M))
 
-    if few(T, C, O):
+    if few(T, C, O) and least > 1:
         V, M = empty((a * a, T, C), x.dtype), empty((a * a, T, O), x.dtype)
         parallel(lambda k: transform(k, V[:, own[k]]), len(cut))
         parallel(lambda point: np.matmul(V[point], U[point], out=M[point]), a * a)
