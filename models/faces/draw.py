@@ -9,16 +9,14 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from models.faces import opencv as cv2
 from models.faces.augment import normalise_gray
 from models.faces.boxes import PART_BOXES
-from models.faces.landmarks import POLYLINES, face_size
+from models.faces.landmarks import POLYLINES
 from models.faces.metrics import LIMIT, auc, ced, failure_rate
 
 DPI = 120
@@ -89,39 +87,6 @@ def loss_plot(path: str | Path, rows: Sequence[Mapping[str, float]]) -> None:
     left.set_title("training loss", fontsize=10)
     right.set_title(f"validation {error.replace('_', ' ')}: best {values[best]:.4g}, epoch {epochs[best]}", fontsize=10)
     figure.savefig(path, dpi=DPI)
-
-
-def overlay(image: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """A photo with the landmarks of its faces: (H, W) or (H, W, 3) BGR uint8, (68, 2) or (K, 68, 2) pixels -> (H, W, 3) BGR uint8."""
-    canvas = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image.copy()
-    for face in np.reshape(points, (-1, 68, 2)):
-        unit = float(face_size(face)) / 150
-        for indices, closed in POLYLINES:
-            cv2.polylines(canvas, [_fixed(face[indices])], closed, _bgr(PREDICTED), max(1, round(0.8 * unit)), cv2.LINE_AA, shift=_SHIFT)
-        for centre in _fixed(face):
-            cv2.circle(canvas, centre.tolist(), int(max(0.9, 1.2 * unit) * 2**_SHIFT), _bgr(TRUE), cv2.FILLED, cv2.LINE_AA, shift=_SHIFT)
-    return canvas
-
-
-def overlay_boxes(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """A photo with the part boxes of its faces: (H, W) or (H, W, 3) BGR uint8, (4, 4) or (K, 4, 4) pixels -> (H, W, 3) BGR uint8."""
-    canvas = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image.copy()
-    for face in np.reshape(boxes, (-1, 4, 4)):
-        width = max(2, round(float(face_size(face.reshape(8, 2))) / 100))
-        for box, colour in zip(face, PART_COLOURS, strict=True):
-            cv2.rectangle(canvas, *map(tuple, _fixed(box.reshape(2, 2)).tolist()), _bgr(colour), width, cv2.LINE_AA, shift=_SHIFT)
-    return canvas
-
-
-_SHIFT = 4  # OpenCV draws at 1/16 px
-
-
-def _fixed(points: np.ndarray) -> np.ndarray:
-    return np.round(points * 2**_SHIFT).astype(np.int32)
-
-
-def _bgr(colour: str) -> tuple[float, ...]:
-    return tuple(255 * channel for channel in reversed(to_rgb(colour)))
 
 
 def in_rows(images: np.ndarray, columns: int = 6) -> list[list[np.ndarray]]:

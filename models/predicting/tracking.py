@@ -9,7 +9,7 @@ from models.faces.boxes import iou
 from models.faces.landmarks import tight_box
 from models.predicting.finder import NO_FACE, UNSURE, Face, Finder, gone
 
-CHECK = 10  # frames from one test for lost faces to the next
+CHECK = 15  # frames from one test for lost faces to the next
 SAME = 0.3  # intersection over union from which on two faces are one
 
 Detect = Callable[[np.ndarray], tuple[np.ndarray, str]]  # a gray picture -> boxes (K, 4) and their kind

@@ -5,19 +5,11 @@ from io import BytesIO
 import cv2
 import numpy as np
 import pytest
-from matplotlib.colors import to_rgb
 
 from models.faces import draw
 from models.faces.augment import view
 from models.faces.boxes import part_boxes
 from models.faces.metrics import auc, ced
-
-
-def near(picture: np.ndarray, colour: str, point: np.ndarray, radius: int = 2) -> bool:
-    """Whether a BGR picture has the colour within `radius` px of a point."""
-    x, y = np.round(point).astype(int)
-    patch = picture[max(y - radius, 0) : y + radius + 1, max(x - radius, 0) : x + radius + 1].astype(float)
-    return np.abs(patch - 255 * np.array(to_rgb(colour))[::-1]).max(-1).min() < 40
 
 
 @pytest.mark.parametrize("count", [1, 2, 6, 7])
@@ -126,25 +118,3 @@ def test_the_loss_curve_marks_the_best_epoch(tmp_path, drawn, epochs, fall):
     best = min(epochs, 4)
     assert right.get_title().endswith(f"nme percent: best {rows[best - 1]['nme_percent']:.4g}, epoch {best}")
     assert (left.get_yscale() == "log") == (fall < 1 and epochs > 4)
-
-
-@pytest.mark.parametrize("channels", [(), (3,)])
-def test_landmarks_lie_on_the_photo(face_at, channels):
-    photo = np.full((400, 500, *channels), 90, np.uint8)
-    faces = np.stack([face_at(120, 150), face_at(350.4, 200.6, 0.5)])
-    picture = draw.overlay(photo, faces)
-    assert picture.shape == (400, 500, 3) and (photo == 90).all()
-    for point in faces.reshape(-1, 2):
-        assert near(picture, draw.TRUE, point)
-    assert near(picture, draw.PREDICTED, (faces[0, 7] + faces[0, 8]) / 2)  # a line between them
-    assert (picture[:, :30] == 90).all()
-    np.testing.assert_array_equal(draw.overlay(photo, faces[0]), draw.overlay(photo, faces[:1]))
-    np.testing.assert_array_equal(draw.overlay(photo, faces[:0]), np.full((400, 500, 3), 90))
-
-
-def test_boxes_lie_on_the_photo(face_at):
-    boxes = part_boxes(face_at(120, 150))
-    picture = draw.overlay_boxes(np.zeros((400, 500), np.uint8), boxes)
-    for (x0, y0, _, y1), colour in zip(boxes, draw.PART_COLOURS, strict=True):
-        assert near(picture, colour, np.array([x0, (y0 + y1) / 2])) and near(picture, colour, np.array([x0, y0]))
-    assert not picture[:, 250:].any()
