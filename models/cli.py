@@ -224,14 +224,16 @@ def run_emulate(arguments: argparse.Namespace) -> int:
 
 def parse_box(text: str | None) -> np.ndarray | None:
     """`x0,y0,x1,y1` as four numbers. Raises InputError on anything else."""
+    from models.faces.detect import NEAR, are_boxes
+
     if text is None:
         return None
     try:
         box = np.array([float(number) for number in text.split(",")])
     except ValueError:
         box = np.empty(0)
-    if box.shape != (4,) or not np.isfinite(box).all() or box[0] >= box[2] or box[1] >= box[3]:
-        raise InputError(f"--box {text}: expected x0,y0,x1,y1 with x0 < x1 and y0 < y1, in pixels")
+    if box.shape != (4,) or not are_boxes(box):
+        raise InputError(f"--box {text}: expected x0,y0,x1,y1 with x0 < x1 and y0 < y1, in pixels, {NEAR}")
     return box
 
 

@@ -12,8 +12,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from models.faces import opencv as cv2
-from models.faces.opencv import shown
-from nn import InputError
+from nn.errors import InputError, shown
 
 PHOTOS = {".jpg", ".jpeg", ".jpe", ".jp2", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".pbm", ".pgm", ".ppm", ".avif", ".gif"}
 VIDEOS = {".mp4", ".m4v", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv", ".ts", ".3gp"}

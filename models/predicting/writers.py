@@ -12,11 +12,10 @@ import numpy as np
 
 from models.faces import opencv as cv2
 from models.faces.landmarks import COUNT
-from models.faces.opencv import shown
 from models.faces.pts import pts_text
 from models.predicting.finder import Face
 from models.predicting.sources import Source
-from nn import InputError
+from nn.errors import InputError, shown
 
 RECORD, TABLE = "predictions.jsonl", "predictions.csv"
 HEAD = ["image", "frame", "face", *(f"{axis}{k}" for k in range(COUNT) for axis in "xy")]
