@@ -1,9 +1,11 @@
 """The `faceseed` command."""
 
 import argparse
+import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
+from io import TextIOWrapper
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import numpy as np
 import models
 import nn
 from models import options
-from nn import InputError
+from nn.errors import InputError, shown
 
 
 def parser() -> argparse.ArgumentParser:
@@ -246,6 +248,7 @@ def check_packages() -> None:
 
 
 KEPT = "; finished epochs are kept, go on with "
+READER_GONE = 141  # 128 + SIGPIPE, as Unix tools end
 AFTER_STOP = {
     "predict": "; what was written is whole",
     "train": KEPT + "--resume",
@@ -256,15 +259,26 @@ AFTER_STOP = {
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; what the user can mend is one line on standard error and exit code 2."""
     chosen = argparse.Namespace(command="")
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name may hold what the terminal cannot show
     try:
         check_packages()
         chosen = parser().parse_args(arguments)
-        return chosen.call(chosen)
+        code = chosen.call(chosen)
+        sys.stdout.flush()
+        return code
     except (InputError, FloatingPointError) as error:
         print(f"faceseed: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read standard output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's last flush would complain
+        return READER_GONE
     except OSError as error:  # a full disk, a folder that is not ours
-        print(f"faceseed: {error.filename}: {error.strerror}; make room or rights there, or choose another place", file=sys.stderr)
+        where = f"{shown(error.filename)}: " if error.filename else ""
+        print(f"faceseed: {where}{error.strerror}; make room or rights there, or choose another place", file=sys.stderr)
+        return 2
+    except MemoryError as error:
+        print(f"faceseed: not enough memory ({shown(error)}); take a smaller batch, model or picture", file=sys.stderr)
         return 2
     except Exception as error:
         from nn.gpu.trouble import explained
