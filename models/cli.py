@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
 from io import TextIOWrapper
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -16,9 +17,17 @@ from models import options
 from nn.errors import InputError, shown
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with an argument in printable characters: names of files may hold others."""
+
+    def error(self, message: str) -> NoReturn:
+        """Usage, the line, exit code 2."""
+        super().error(str(InputError(message)))
+
+
 def parser() -> argparse.ArgumentParser:
     """All subcommands and their options."""
-    top = argparse.ArgumentParser(prog="faceseed", description="Train, test and use CFPD, the seeded sine and COREFAN.")
+    top = Parser(prog="faceseed", description="Train, test and use CFPD, the seeded sine and COREFAN.")
     top.add_argument("--version", action="version", version=f"faceseed {version('faceseed')}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     options.train(commands, run_train)
