@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
@@ -15,6 +16,7 @@ import models
 import nn
 from models import options
 from nn.errors import InputError, shown
+from nn.stopping import Stopped
 
 
 class Parser(argparse.ArgumentParser):
@@ -70,8 +72,19 @@ def run_train(arguments: argparse.Namespace) -> int:
         changes += [f"{name}={value}" for name in ("epochs", "batch", "seed") if (value := getattr(arguments, name)) is not None]
         settings = settings_for(arguments.model, arguments.preset, arguments.data, arguments.config, changes)
     with rung:
-        runs.train(settings, out, arguments.resume, arguments.skip_bad, arguments.device)
+        runs.train(settings, out, arguments.resume, arguments.skip_bad, arguments.device, every=arguments.checkpoint)
     return 0
+
+
+def go_on_with(arguments: argparse.Namespace) -> str:
+    """The command that goes on where a training stopped."""
+    if arguments.command != "train":
+        return "the same command"  # it trains several runs, and finds what is done
+    words = ["faceseed", "train", arguments.model, "--resume", "--out", str(arguments.out or Path("runs") / arguments.model)]
+    words += [] if arguments.device == "cpu" else ["--device", arguments.device]
+    words += ["--conv", arguments.conv] if arguments.conv else []
+    words += ["--skip-bad"] if arguments.skip_bad else []
+    return shlex.join(words)
 
 
 def preferred_rung(conv: str | None, device: str) -> AbstractContextManager:
@@ -256,12 +269,11 @@ def check_packages() -> None:
         raise InputError(f"`nn` and `models` come from different places, {places}; install faceseed in its own environment")
 
 
-KEPT = "; finished epochs are kept, go on with "
 READER_GONE = 141  # 128 + SIGPIPE, as Unix tools end
 AFTER_STOP = {
     "predict": "; what was written is whole",
-    "train": KEPT + "--resume",
-    **dict.fromkeys(("reproduce", "ablate", "transfer"), KEPT + "the same command"),
+    "train": "; go on with --resume, or where there is no run folder yet with the same command",
+    **dict.fromkeys(("reproduce", "ablate", "transfer"), "; go on with the same command"),
 }
 
 
@@ -283,8 +295,8 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's last flush would complain
         return READER_GONE
     except OSError as error:  # a full disk, a folder that is not ours
-        where = f"{shown(error.filename)}: " if error.filename else ""
-        print(f"faceseed: {where}{error.strerror}; make room or rights there, or choose another place", file=sys.stderr)
+        place = shown(error.filename or "the disk")
+        print(f"faceseed: {place}: {error.strerror}; make room or rights there, or choose another place", file=sys.stderr)
         return 2
     except MemoryError as error:
         print(f"faceseed: not enough memory ({shown(error)}); take a smaller batch, model or picture", file=sys.stderr)
@@ -296,6 +308,9 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"faceseed: {sentence}", file=sys.stderr)
         return 2
+    except Stopped as stop:
+        print(f"faceseed: {stop}; go on with: {go_on_with(chosen)}", file=sys.stderr)
+        return stop.code
     except KeyboardInterrupt:
         print(f"\nfaceseed: stopped{AFTER_STOP.get(chosen.command, '')}", file=sys.stderr)
         return 130

@@ -3,14 +3,14 @@
 import zipfile
 import zlib
 from dataclasses import asdict, replace
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
 from models.faces import ibug
+from models.folder import begun
 from models.interchange.state_dict import from_torch_names, to_torch_names
-from models.runs import Run, begin, say_skipped
+from models.runs import Run, papers, say_skipped
 from models.settings import Settings
 from models.tasks import model_for
 from nn import InputError, checkpoint
@@ -66,9 +66,8 @@ def import_run(path: Path, settings: Settings, folder: Path, skip_bad: bool = Fa
             from models.faces.synthetic import drawn_faces
 
             faces = replace(drawn_faces(STAND_INS, settings.seed), photos=[UNKNOWN] * STAND_INS)
-    begin(folder, settings, faces)
-    record = {"settings": asdict(settings), "version": version("faceseed")}
-    checkpoint.save(folder / BEST, checkpoint.prefixed("model", model.state()), record)
+    with begun(folder, papers(settings, faces)) as unfinished:
+        checkpoint.save(unfinished / BEST, checkpoint.prefixed("model", model.state()), {"settings": asdict(settings)})
 
 
 def read_state_dict(path: Path) -> dict[str, np.ndarray]:
