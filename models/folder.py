@@ -68,8 +68,12 @@ def clear(folder: Path, *more: str) -> None:
 def locked(folder: Path) -> Iterator[None]:
     """Hold a folder for this process alone. The system lets go when the process ends, however it ends: the file `lock` may stay.
 
-    Raises InputError, with the number of the process that holds it. Where the system has no flock (Windows), nothing is held.
+    Raises InputError where a link in it leads elsewhere, and with the number of the process that holds it. Where the system has no flock
+    (Windows), nothing is held.
     """
+    for path in folder.iterdir():
+        if path.is_symlink():
+            raise InputError(f"{path}: is a link, and training would write through it; remove it, or choose another --out")
     if not fcntl:
         yield
         return

@@ -19,9 +19,11 @@ from models.folder import CONFIG, TRAINED_ON, begun, locked
 from models.settings import Settings, check, update
 from models.tasks import BoxTask, FaceTask, LandmarkTask, SineTask, model_for, predict
 from nn import Adam, Average, CosineDecay, InputError, Layer, StepDecay, checkpoint
+from nn.files import KIB, MIB, read_json
 from nn.schedule import Schedule
 from nn.training import BEST, LAST, PREVIOUS, Trainer, read_metrics
 
+CONFIG_BYTES, TRAINED_ON_BYTES = 64 * KIB, 16 * MIB
 SHEET = 18  # faces on the validation sheet
 
 
@@ -187,7 +189,7 @@ def go_on(trainer: Trainer, settings: Settings, faces: Faces | None) -> None:
         trainer.resume()
     except InputError:
         raise
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise InputError(f"{folder / LAST}: does not go with its {CONFIG} ({error}); train anew in another --out") from None
     if settings != before:
         with trainer.writing(), checkpoint.whole(folder / CONFIG) as file:
@@ -197,11 +199,13 @@ def go_on(trainer: Trainer, settings: Settings, faces: Faces | None) -> None:
 def read_settings(folder: Path) -> Settings:
     """The settings of a run. Raises InputError where the folder holds none."""
     try:
-        return check(update(Settings(), json.loads((folder / CONFIG).read_text()), ""))
+        found = read_json(folder / CONFIG, CONFIG_BYTES, "the settings of a run")
+    except InputError:
+        raise InputError(f"{folder}: not a run folder (no readable {CONFIG}); give a folder that `faceseed train` made") from None
+    try:
+        return check(update(Settings(), found, ""))
     except InputError as error:
         raise InputError(f"{folder / CONFIG}: {error}; mend it, or train anew") from None
-    except (OSError, ValueError, AttributeError):
-        raise InputError(f"{folder}: not a run folder (no readable {CONFIG}); give a folder that `faceseed train` made") from None
 
 
 def open_run(folder: Path) -> Run:
@@ -227,24 +231,21 @@ def photos_seen(settings: Settings, faces: Faces) -> set[str]:
 def trained_on(folder: Path, shape: tuple[int, ...] = (-1, 2)) -> tuple[set[str], np.ndarray]:
     """The photos that a run was trained on, and the mean of their landmarks or boxes. Raises InputError where the record is damaged."""
     try:
-        record = json.loads((folder / TRAINED_ON).read_text())
-        return set(record["photos"]), np.array(record["mean"], np.float32).reshape(shape)
-    except (OSError, ValueError, TypeError, KeyError):
+        return weights.seen(read_json(folder / TRAINED_ON, TRAINED_ON_BYTES, "what a run was trained on"), shape)
+    except ValueError:
         raise InputError(f"{folder / TRAINED_ON}: missing or damaged; it says which photos not to test on: train anew") from None
 
 
 def load_best(model: Layer, folder: Path) -> None:
     """Put the best model's arrays into `model`. Raises InputError where they are not this model's."""
     arrays, _ = checkpoint.load(folder / BEST)
-    try:
-        model.load_state(checkpoint.part("model", arrays))
-    except ValueError as error:
-        raise InputError(f"{folder / BEST}: {error}") from None
+    weights.put(model, checkpoint.part("model", arrays), folder / BEST)
 
 
 def pictures(task: FaceTask | SineTask, folder: Path) -> None:
     """Loss curve, and what the model does with faces (or waves) that it never saw."""
-    draw.loss_plot(folder / "loss.png", read_metrics(folder))
+    if rows := read_metrics(folder):
+        draw.loss_plot(folder / "loss.png", rows)
     if isinstance(task, SineTask):
         sine_picture(folder / "sine.png", task.model)
         return

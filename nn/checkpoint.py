@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from nn.errors import InputError
+from nn.files import refuse_endless
 
 FORMAT = 1
 RECORD = "record.json"
@@ -119,6 +120,7 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     Raises InputError where the file is missing, cut short, damaged, foreign or of a newer version.
     """
     damaged = "train anew, or bring a whole copy of it"
+    refuse_endless(path, "a checkpoint")
     try:
         with open(path, "rb") as file:
             arrays, record = read(file)

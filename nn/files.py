@@ -1,6 +1,7 @@
 """Files that somebody else may have made: regular ones only, read up to a limit, and told of in one line."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +12,23 @@ KIB, MIB = 2**10, 2**20
 
 def read_bytes(path: str | Path, limit: int, what: str) -> bytes:
     """The bytes of a file, at most `limit`. Raises InputError, naming `what` was expected, where it is missing, larger, or no file."""
+    refuse_endless(path, what)
     try:
-        place = Path(path)
-        endless = place.exists() and not (place.is_file() or place.is_dir())  # reading from it might never end
-        if not endless:
-            with open(path, "rb") as file:
-                data = file.read(limit + 1)
+        with open(path, "rb") as file:
+            data = file.read(limit + 1)
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL
         why = getattr(error, "strerror", None) or error
         raise InputError(f"{shown(path)}: cannot be read ({why}); give the path of {what}") from error
-    if endless:
-        raise InputError(f"{shown(path)}: expected {what}, found a pipe or a device; give the path of {what}")
     if len(data) > limit:
         size = f"{limit // MIB} MiB" if limit >= MIB else f"{limit // KIB} KiB"
         raise InputError(f"{shown(path)}: expected {what}, found more than {size}; give the path of {what}")
     return data
+
+
+def refuse_endless(path: str | Path, what: str) -> None:
+    """Raise InputError where a path is that of a pipe or a device: reading from it might never end, or never begin."""
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise InputError(f"{shown(path)}: expected {what}, found a pipe or a device; give the path of {what}")
 
 
 def read_text(path: str | Path, limit: int, what: str) -> str:

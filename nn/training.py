@@ -22,11 +22,13 @@ from tqdm import tqdm
 from nn import checkpoint
 from nn.average import Average
 from nn.errors import InputError
+from nn.files import MIB, read_bytes
 from nn.layer import Layer
 from nn.optim import Optimizer
 from nn.schedule import Schedule
 from nn.stopping import Stopped, asked_to_stop
 
+METRICS_BYTES = 64 * MIB
 LAST, PREVIOUS, BEST, METRICS = "last.npz", "previous.npz", "best.npz", "metrics.jsonl"
 
 
@@ -231,16 +233,25 @@ def latest(folder: Path) -> tuple[Path, dict[str, np.ndarray], dict[str, Any]]:
     Raises InputError where there is none.
     """
     try:
-        return folder / LAST, *checkpoint.load(folder / LAST)
+        return folder / LAST, *load(folder / LAST)
     except InputError as error:
         if not (folder / PREVIOUS).exists():
             raise
         try:
-            found = checkpoint.load(folder / PREVIOUS)
+            found = load(folder / PREVIOUS)
         except InputError as another:
             raise InputError(f"{said(error)}; {another}") from None
         print(f"{said(error)}; {PREVIOUS} is used, the checkpoint before it", file=sys.stderr)
         return folder / PREVIOUS, *found
+
+
+def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """A checkpoint of a training. Raises InputError where it is not whole, or does not say how far training was."""
+    arrays, record = checkpoint.load(path)
+    known = {"epoch": (int,), "best_epoch": (int,), "best": (int, float)}
+    if wrong := [name for name, types in known.items() if type(record.get(name)) not in types]:
+        raise InputError(f"{path}: no checkpoint of a training (its {wrong[0]} is missing); train anew, or bring the one that belongs here")
+    return arrays, record
 
 
 def said(error: InputError) -> str:
@@ -254,12 +265,24 @@ def generators(model: Layer) -> dict[str, Generator]:
 
 
 def read_metrics(folder: Path) -> list[dict[str, float]]:
-    """The lines of metrics.jsonl; a last line that a crash cut short is left out."""
+    """The lines of metrics.jsonl; one that a crash cut short, or that is none, ends them. Raises InputError on a file that is too large."""
     rows: list[dict[str, float]] = []
     if (folder / METRICS).exists():  # the first epoch's end makes it
-        for line in (folder / METRICS).read_bytes().splitlines():
+        for line in read_bytes(folder / METRICS, METRICS_BYTES, "the metrics of a run").splitlines():
             try:
-                rows.append(json.loads(line))
-            except ValueError:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
                 break
+            if (
+                not isinstance(row, dict)
+                or not {"epoch", "loss", *(rows or [{}])[0]} <= row.keys()
+                or not all(map(is_number, row.values()))
+            ):
+                break
+            rows.append(row)
     return rows
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a finite number that computes."""
+    return type(value) in (int, float) and abs(value) <= 1e300  # type: ignore[arg-type]

@@ -52,15 +52,15 @@ def read_gray(path: str | Path) -> np.ndarray:
     bits lose the lower 8, transparency is left out, CMYK goes through RGB. Raises InputError when the file is missing, no image, or
     too large.
     """
-    return _read(path, "IMREAD_GRAYSCALE", "IMREAD_IGNORE_ORIENTATION")
+    return _read(path, 2, "IMREAD_GRAYSCALE", "IMREAD_IGNORE_ORIENTATION")
 
 
 def read_photo(path: str | Path) -> np.ndarray:
     """Somebody's photo in colour, uint8 BGR (H, W, 3), turned upright as its camera wrote; raises InputError like `read_gray`."""
-    return _read(path, "IMREAD_COLOR")
+    return _read(path, 3, "IMREAD_COLOR")
 
 
-def _read(path: str | Path, *flags: str) -> np.ndarray:
+def _read(path: str | Path, axes: int, *flags: str) -> np.ndarray:
     cv2 = _opencv()
     data = read_bytes(path, FILE_BYTES, "an image file")
     path = shown(path)
@@ -72,7 +72,7 @@ def _read(path: str | Path, *flags: str) -> np.ndarray:
         if "MAX_IMAGE" in str(error):
             raise InputError(f"{path}: expected an image of at most {PIXELS / 1e6:.0f} million pixels, found more; shrink it") from None
         image = None
-    if image is None:
+    if image is None or image.ndim != axes:  # .pfm comes in colour, whatever was asked for
         raise InputError(f"{path}: expected an image, found {len(data)} bytes that are none; replace or remove it")
     if max(image.shape) > SIDE:
         raise InputError(f"{path}: expected at most {SIDE} pixels a side, found {image.shape[1]} x {image.shape[0]}; shrink the image")

@@ -19,7 +19,7 @@ import numpy as np
 from models.faces.crops import CROP, Faces
 from models.faces.landmarks import COUNT
 from nn.errors import InputError, shown
-from nn.files import MIB
+from nn.files import MIB, refuse_endless
 
 MAGIC = b"faceseed pack 1\n"
 PAGE = 4096
@@ -68,6 +68,7 @@ def load(path: str | Path) -> Faces:
 
     Every block is held against its checksum. Raises InputError where the file is of another kind, cut short or damaged.
     """
+    refuse_endless(path, "a pack")
     try:
         with open(path, "rb") as file:
             head = file.read(HEAD)
