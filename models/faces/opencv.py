@@ -20,7 +20,7 @@ SIDE = 32766  # OpenCV warps no larger pictures
 FILE_BYTES = 256 * MIB
 PIXELS = 2**27  # of an image; the largest photos that are taken have 100 million
 SCANS = 100  # of a JPEG; a photo has a dozen at most. Each may ask for work on the whole picture in a few bytes
-SCAN = re.compile(rb"\xff\xda\0(?:\x06\x01|\x08\x02|\x0a\x03|\x0c\x04)")  # how one begins
+SCAN = re.compile(rb"\xff\xda\0(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")  # how one begins
 
 # OpenCV holds what an image's header says against this before it decodes, if it is set when cv2 is first imported; else it takes 2**30.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(PIXELS))
@@ -35,7 +35,7 @@ def _opencv() -> ModuleType:
             f"OpenCV cannot be imported ({error}): run `pip install 'opencv-python-headless<5'`, "
             "or on Debian `apt-get install libgl1 libglib2.0-0`"
         ) from error
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # what is wrong with a file, our own line says
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what is wrong with a file, our own line says
     return cv2
 
 

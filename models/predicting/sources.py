@@ -74,7 +74,6 @@ class Clip:
 
     def __init__(self, source: Source):
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # silence: what is wrong, our own line says
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         camera = source.kind == "camera"
         self.capture = cv2.VideoCapture(int(str(source.path)) if camera else str(source.path))
         fps = self.capture.get(cv2.CAP_PROP_FPS)
