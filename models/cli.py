@@ -284,10 +284,11 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # a name may hold what the terminal cannot show
     try:
         check_packages()
-        chosen = parser().parse_args(arguments)
-        code = chosen.call(chosen)
-        sys.stdout.flush()
-        return code
+        try:
+            chosen = parser().parse_args(arguments)
+            return chosen.call(chosen)
+        finally:
+            sys.stdout.flush()  # here, where it is known what to do when the reader has gone
     except (InputError, FloatingPointError) as error:
         print(f"faceseed: {error}", file=sys.stderr)
         return 2

@@ -1,10 +1,16 @@
 """What once made a reader fail, hang or take all memory; each is tried at every test run."""
 
+import io
 import json
 
-from models.faces.pts import pts_text
+import numpy as np
 
-from .forged import BETWEEN, POINTS, RECORD
+from models.faces.pts import pts_text
+from models.interchange.state_dict import to_torch_names
+from models.tasks import model_for
+
+from .forged import BETWEEN, POINTS, RECORD, SMALL
+from .seeds import pack
 
 DEEP = b"[" * 100_000
 HEADER = b"\x93NUMPY\1\0\x76\0{'descr': '<f4', 'fortran_order': False, 'shape': (%s), }"
@@ -13,6 +19,20 @@ HEADER = b"\x93NUMPY\1\0\x76\0{'descr': '<f4', 'fortran_order': False, 'shape': 
 def told(**changes: object) -> bytes:
     """The record of a file of weights with other values."""
     return json.dumps(RECORD | changes).encode()
+
+
+def columns(**changes: object) -> bytes:
+    """The header of a pack with other columns."""
+    record = json.loads(pack()[1][1:])
+    return b"\0" + json.dumps(record | {"columns": record["columns"] | changes}).encode()
+
+
+def theirs(value: float) -> bytes:
+    """A state dict of the right shapes, all of one number."""
+    made = io.BytesIO()
+    arrays = to_torch_names(model_for(SMALL))
+    np.savez(made, **{name: np.full(array.shape, value) if array.ndim else array for name, array in arrays.items()})
+    return made.getvalue()
 
 
 FOUND: dict[str, list[bytes]] = {
@@ -25,11 +45,12 @@ FOUND: dict[str, list[bytes]] = {
         b"image,x0,y0,x1,y1" + b",a" * 60_000 + b"\n" + b"a,0,0,1,1\n" * 60_000,  # each short line was filled up
         b"image,x0,y0,x1,y1\na,-1e308,-1e308,1e308,1e308\n",  # a frame of no scale
         b"image,x0,y0,x1,y1\na,0,0,1e-300,1e-300\n",
+        b"image,x0,y0,x1,y1\na,1,2,3\n",
     ],
     "image": [  # black and white was asked for, colours came
         b"PF\n4 4\n-1.0\n" + bytes(192),
     ],
-    "pack": [b"\0" + DEEP, b"\0null", b'\0{"columns": {"names": "ab"}, "skipped": "", "blocks": {}}'],
+    "pack": [b"\0" + DEEP, b"\0null", columns(names="ab"), columns(names=["a\n", "b"]), columns(folds=[1, 2]), columns(photos=["a", None])],
     "checkpoint": [b"\0" + BETWEEN.join([HEADER % b"1000000000000,", b""]), b"\0" + b"\x93NUMPY\1\0\xff\xff" + b"-" * 65535],
     "weights": [
         *(told(settings=value) for value in (None, [], "x", {"net": {"width": 10**9}}, {"net": {"units": 10**6}}, {"seed": 10**400})),
@@ -69,6 +90,7 @@ FOUND: dict[str, list[bytes]] = {
         b'{"epoch": 1e999}',
     ],
     "state_dict": [
+        *(theirs(value) for value in (float("nan"), float("inf"), 1e300)),
         b"\0" + HEADER % b"1000000000000,",  # memory for what the header says
         b"\0\x93NUMPY\1\0\x10\x27" + b"-" * 10_000,  # RecursionError in ast
         b"\0\x93NUMPY\1\0\x10\x27" + b"{'descr': (" * 900,  # tokenize.TokenError
@@ -78,6 +100,7 @@ FOUND: dict[str, list[bytes]] = {
         b"train\0corefan\0--set\0epochs=" + b"9" * 5000,
         b"train\0corefan\0--set\0seed=0x" + b"f" * 5000,
         b"train\0\x1b[2Jcorefan",  # argparse shows what it refuses
+        b"train\0sine\0--\x1b[2J",
         b"predict\0.\0--box\0" + b"0,0,1e308,1e308",
         b"train\0corefan\0--out\0\xff\xfe",
     ],
