@@ -8,8 +8,7 @@ from models.measure.report import table
 from models.runs import training_faces
 from models.series import Planned, train_all
 from models.settings import Settings, settings_for
-from nn import checkpoint
-from nn.training import LAST
+from nn.training import latest
 
 # Beside equation 4 as printed, one change at a time; the last is section 3.2's prose and the sine story (section 3.1), taken at their word.
 READINGS: dict[str, dict[str, str]] = {
@@ -49,7 +48,7 @@ def name(reading: dict[str, str]) -> str:
 
 def best(folder: Path) -> float:
     """The least validation error of a run, in percent of the distance of the outer eye corners."""
-    error: float = checkpoint.load(folder / LAST, arrays=False)[1]["best"]
+    error: float = latest(folder)[2]["best"]
     return error
 
 

@@ -1,22 +1,35 @@
 """The `faceseed` command."""
 
 import argparse
+import os
+import shlex
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from importlib.metadata import version
+from io import TextIOWrapper
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
 import models
 import nn
 from models import options
-from nn import InputError
+from nn.errors import InputError, shown
+from nn.stopping import Stopped
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with an argument in printable characters: names of files may hold others."""
+
+    def error(self, message: str) -> NoReturn:
+        """Usage, the line, exit code 2."""
+        super().error(str(InputError(message)))
 
 
 def parser() -> argparse.ArgumentParser:
     """All subcommands and their options."""
-    top = argparse.ArgumentParser(prog="faceseed", description="Train, test and use CFPD, the seeded sine and COREFAN.")
+    top = Parser(prog="faceseed", description="Train, test and use CFPD, the seeded sine and COREFAN.")
     top.add_argument("--version", action="version", version=f"faceseed {version('faceseed')}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     options.train(commands, run_train)
@@ -59,8 +72,19 @@ def run_train(arguments: argparse.Namespace) -> int:
         changes += [f"{name}={value}" for name in ("epochs", "batch", "seed") if (value := getattr(arguments, name)) is not None]
         settings = settings_for(arguments.model, arguments.preset, arguments.data, arguments.config, changes)
     with rung:
-        runs.train(settings, out, arguments.resume, arguments.skip_bad, arguments.device)
+        runs.train(settings, out, arguments.resume, arguments.skip_bad, arguments.device, every=arguments.checkpoint)
     return 0
+
+
+def go_on_with(arguments: argparse.Namespace) -> str:
+    """The command that goes on where a training stopped."""
+    if arguments.command != "train":
+        return "the same command"  # it trains several runs, and finds what is done
+    words = ["faceseed", "train", arguments.model, "--resume", "--out", str(arguments.out or Path("runs") / arguments.model)]
+    words += [] if arguments.device == "cpu" else ["--device", arguments.device]
+    words += ["--conv", arguments.conv] if arguments.conv else []
+    words += ["--skip-bad"] if arguments.skip_bad else []
+    return shlex.join(words)
 
 
 def preferred_rung(conv: str | None, device: str) -> AbstractContextManager:
@@ -224,14 +248,16 @@ def run_emulate(arguments: argparse.Namespace) -> int:
 
 def parse_box(text: str | None) -> np.ndarray | None:
     """`x0,y0,x1,y1` as four numbers. Raises InputError on anything else."""
+    from models.faces.detect import NEAR, are_boxes
+
     if text is None:
         return None
     try:
         box = np.array([float(number) for number in text.split(",")])
     except ValueError:
         box = np.empty(0)
-    if box.shape != (4,) or not np.isfinite(box).all() or box[0] >= box[2] or box[1] >= box[3]:
-        raise InputError(f"--box {text}: expected x0,y0,x1,y1 with x0 < x1 and y0 < y1, in pixels")
+    if box.shape != (4,) or not are_boxes(box):
+        raise InputError(f"--box {text}: expected x0,y0,x1,y1 with x0 < x1 and y0 < y1, in pixels, {NEAR}")
     return box
 
 
@@ -243,26 +269,38 @@ def check_packages() -> None:
         raise InputError(f"`nn` and `models` come from different places, {places}; install faceseed in its own environment")
 
 
-KEPT = "; finished epochs are kept, go on with "
+READER_GONE = 141  # 128 + SIGPIPE, as Unix tools end
 AFTER_STOP = {
     "predict": "; what was written is whole",
-    "train": KEPT + "--resume",
-    **dict.fromkeys(("reproduce", "ablate", "transfer"), KEPT + "the same command"),
+    "train": "; go on with --resume, or where there is no run folder yet with the same command",
+    **dict.fromkeys(("reproduce", "ablate", "transfer"), "; go on with the same command"),
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; what the user can mend is one line on standard error and exit code 2."""
     chosen = argparse.Namespace(command="")
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name may hold what the terminal cannot show
     try:
         check_packages()
-        chosen = parser().parse_args(arguments)
-        return chosen.call(chosen)
+        try:
+            chosen = parser().parse_args(arguments)
+            return chosen.call(chosen)
+        finally:
+            sys.stdout.flush()  # here, where it is known what to do when the reader has gone
     except (InputError, FloatingPointError) as error:
         print(f"faceseed: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read standard output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's last flush would complain
+        return READER_GONE
     except OSError as error:  # a full disk, a folder that is not ours
-        print(f"faceseed: {error.filename}: {error.strerror}; make room or rights there, or choose another place", file=sys.stderr)
+        place = shown(error.filename or "the disk")
+        print(f"faceseed: {place}: {error.strerror}; make room or rights there, or choose another place", file=sys.stderr)
+        return 2
+    except MemoryError as error:
+        print(f"faceseed: not enough memory ({shown(error)}); take a smaller batch, model or picture", file=sys.stderr)
         return 2
     except Exception as error:
         from nn.gpu.trouble import explained
@@ -271,6 +309,9 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"faceseed: {sentence}", file=sys.stderr)
         return 2
+    except Stopped as stop:
+        print(f"faceseed: {stop}; go on with: {go_on_with(chosen)}", file=sys.stderr)
+        return stop.code
     except KeyboardInterrupt:
         print(f"\nfaceseed: stopped{AFTER_STOP.get(chosen.command, '')}", file=sys.stderr)
         return 130

@@ -14,8 +14,7 @@ from models.faces import pack as packs
 from models.faces.audit import FACES, Count, Sight, Twins, counts, look, outliers, part_of, photos_in_two_subsets, sights, twins
 from models.faces.augment import view
 from models.faces.crops import Faces
-from models.faces.opencv import shown
-from nn import InputError
+from nn.errors import InputError, shown
 
 LINES = 20  # of one kind that are printed; --json has all
 EVERY = 500  # faces between two lines of progress

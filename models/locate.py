@@ -6,10 +6,11 @@ import numpy as np
 
 from models.faces.augment import normalise_gray
 from models.faces.geometry import apply, frame, warp
-from models.faces.landmarks import MIRROR
+from models.faces.landmarks import MIRROR, face_size
 from models.tasks import predict
-from nn import Layer
+from nn import InputError, Layer
 
+FAR, NARROW = 1e6, 1e-6  # px in the photo: no answer lies farther off, and no face is smaller
 MIRRORED_BOXES = (1, 0, 2, 3)  # the left eye's box is the right one's in the mirror
 
 
@@ -32,9 +33,14 @@ def refine(model: Layer, photos: np.ndarray, points: np.ndarray, size: int, time
 
 
 def look(model: Layer, photos: np.ndarray, matrices: np.ndarray, size: int, mirrored: bool = False) -> np.ndarray:
-    """Cut each face out of its photo, ask the network, and bring the answer back: (K, H, W), (K, 3, 3) -> (K, L, 2)."""
-    points = answers(model, cut(photos, matrices, size), mirrored).astype(np.float64)
-    return apply(np.linalg.inv(matrices), points)
+    """Cut each face out of its photo, ask the network, and bring the answer back: (K, H, W), (K, 3, 3) -> (K, L, 2).
+
+    Raises InputError where the answer is not finite, or has no size: no frame can be made of it.
+    """
+    points = apply(np.linalg.inv(matrices), answers(model, cut(photos, matrices, size), mirrored).astype(np.float64))
+    if not ((np.abs(points) < FAR).all() and (face_size(points) > NARROW).all()):
+        raise InputError("the model's answer is no face: its weights are damaged, or not trained; train anew, or give another run")
+    return points
 
 
 def cut(photos: np.ndarray, matrices: np.ndarray, size: int) -> np.ndarray:

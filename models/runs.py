@@ -3,8 +3,8 @@
 import json
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +15,15 @@ from models.faces.augment import view
 from models.faces.boxes import part_boxes
 from models.faces.crops import Faces, split
 from models.faces.landmarks import COUNT
+from models.folder import CONFIG, TRAINED_ON, begun, locked
 from models.settings import Settings, check, update
 from models.tasks import BoxTask, FaceTask, LandmarkTask, SineTask, model_for, predict
 from nn import Adam, Average, CosineDecay, InputError, Layer, StepDecay, checkpoint
+from nn.files import KIB, MIB, read_json
 from nn.schedule import Schedule
-from nn.training import BEST, LAST, Trainer, read_metrics
+from nn.training import BEST, LAST, PREVIOUS, Trainer, read_metrics
 
-CONFIG, TRAINED_ON = "config.json", "trained_on.json"
+CONFIG_BYTES, TRAINED_ON_BYTES = 64 * KIB, 16 * MIB
 SHEET = 18  # faces on the validation sheet
 
 
@@ -43,44 +45,47 @@ def train(
     skip_bad: bool = False,
     device: str = "cpu",
     faces: tuple[Faces, Faces] | None = None,
+    every: float = 60.0,
 ) -> None:
     """Train from the start in a new folder, or go on in an old one, on "cpu", "cuda" or "emulated"; then draw the pictures.
 
-    `faces`: those to train on and to validate, where they are read already. Raises InputError, before anything is written, where the
-    folder exists already, the data is bad, or a run that goes on was trained on other photos.
+    `faces`: those to train on and to validate, where they are read already; `every`: seconds from one checkpoint to the next. Raises
+    InputError where the folder exists already or another training holds it, the data is bad, or a run that goes on was trained on other
+    photos: all that before anything is written; later where a file cannot be written. Raises Stopped on Ctrl-C and SIGTERM.
     """
     if not resume and folder.exists():
         raise InputError(f"{folder}: exists already; choose another --out, go on with --resume, or remove it")
-    if resume and not (folder / LAST).exists():
-        raise InputError(f"{folder}: no {LAST}, so no epoch to go on from; remove the folder and train without --resume")
-    if settings.model != "sine":
-        faces = faces or training_faces(settings, skip_bad)
-        if resume and trained_on(folder)[0] != photos_seen(settings, faces[0]):
-            raise InputError(
-                f"{folder}: was trained on other photos than those of {settings.data or 'the drawn faces'}; give its own --data"
-            )
-    task = task_for(settings, faces)
-    task.model.to(device)
-    optimizer = Adam(task.model.parameters(), settings.optim.lr)
-    average = Average(task.model, settings.optim.average) if settings.optim.average else None
-    record = {"settings": asdict(settings), "version": version("faceseed")}
-    trainer = Trainer(task, optimizer, schedule_for(settings), folder, record, average=average)
-    if resume:
-        go_on(trainer)
-    else:
-        begin(folder, settings, faces[0] if faces else None)
-    size = sum(parameter.value.size for parameter in task.model.parameters().values())
-    print(
-        f"{settings.model}, {size / 1e6:.2f} million weights, {task.epoch_images} images an epoch, run folder {folder}, on {device}",
-        flush=True,
-    )
-    start = time.perf_counter()
-    trainer.run(settings.epochs, settings.patience)
-    load_best(task.model, folder)
-    pictures(task, folder)
-    error = next(iter(task.validate().items()))
-    print(f"done in {(time.perf_counter() - start) / 60:.1f} minutes; best epoch {trainer.best_epoch}: {error[0]} {error[1]:.4g}")
-    print(f"pictures: {', '.join(sorted(path.name for path in folder.glob('*.png')))} in {folder}")
+    if resume and not started(folder):
+        raise InputError(f"{folder}: no {LAST}, so nothing to go on from; remove the folder and train without --resume")
+    with ExitStack() as held:
+        if resume:
+            held.enter_context(locked(folder))
+        if settings.model != "sine":
+            faces = faces or training_faces(settings, skip_bad)
+        task = task_for(settings, faces)
+        task.model.to(device)
+        optimizer = Adam(task.model.parameters(), settings.optim.lr)
+        average = Average(task.model, settings.optim.average) if settings.optim.average else None
+        record = {"settings": asdict(settings)}
+        trainer = Trainer(task, optimizer, schedule_for(settings), folder, record, average=average, every=every)
+        if resume:
+            go_on(trainer, settings, faces[0] if faces else None)
+        else:
+            with begun(folder, papers(settings, faces[0] if faces else None)) as unfinished:
+                held.enter_context(locked(unfinished))
+                checkpoint.save(unfinished / LAST, *trainer.state())
+        size = sum(parameter.value.size for parameter in task.model.parameters().values())
+        print(
+            f"{settings.model}, {size / 1e6:.2f} million weights, {task.epoch_images} images an epoch, run folder {folder}, on {device}",
+            flush=True,
+        )
+        start = time.perf_counter()
+        trainer.run(settings.epochs, settings.patience)
+        load_best(task.model, folder)
+        pictures(task, folder)
+        error = next(iter(task.validate().items()))
+        print(f"done in {(time.perf_counter() - start) / 60:.1f} minutes; best epoch {trainer.best_epoch}: {error[0]} {error[1]:.4g}")
+        print(f"pictures: {', '.join(sorted(path.name for path in folder.glob('*.png')))} in {folder}")
 
 
 def schedule_for(settings: Settings) -> Schedule:
@@ -152,38 +157,55 @@ def say_drawn(done: int, total: int) -> None:
         print(f"drawn {done} of {total}", flush=True)
 
 
-def begin(folder: Path, settings: Settings, faces: Faces | None) -> None:
-    """Make the run folder, with its settings and what it is trained on."""
-    try:
-        folder.mkdir(parents=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
-    (folder / CONFIG).write_text(json.dumps(asdict(settings), indent=2) + "\n")
+def papers(settings: Settings, faces: Faces | None) -> dict[str, str]:
+    """The files of a run folder that say how it is trained, and on what."""
+    files = {CONFIG: json.dumps(asdict(settings), indent=2) + "\n"}
     if faces is not None:
         _, points = view(faces, np.arange(len(faces)), "original", None, size=settings.net.size)
         answers = points if settings.model == "corefan" else part_boxes(points)
         record = {"photos": sorted(photos_seen(settings, faces)), "mean": answers.mean(0).round(3).tolist()}
-        (folder / TRAINED_ON).write_text(json.dumps(record) + "\n")
+        files[TRAINED_ON] = json.dumps(record) + "\n"
+    return files
 
 
-def go_on(trainer: Trainer) -> None:
-    """Take up an interrupted training. Raises InputError where its last checkpoint belongs to another model."""
+def started(folder: Path) -> bool:
+    """Whether there is a checkpoint to go on from."""
+    return (folder / LAST).exists() or (folder / PREVIOUS).exists()
+
+
+def go_on(trainer: Trainer, settings: Settings, faces: Faces | None) -> None:
+    """Take up an interrupted training. More epochs, and a new place of the data, stand in its config.json from then on.
+
+    Raises InputError where the settings cannot change so, the photos are others, or the last checkpoint belongs to another model.
+    """
+    folder = trainer.folder
+    before = read_settings(folder)
+    if settings.optim.schedule == "cosine" and settings.epochs != before.epochs:
+        rates = f"its rates fall in half a wave over {before.epochs} epochs"
+        raise InputError(f"{folder}: {rates}, {settings.epochs} would make them others; leave out --epochs, or train anew")
+    if faces is not None and trained_on(folder)[0] != photos_seen(settings, faces):
+        raise InputError(f"{folder}: was trained on other photos than those of {settings.data or 'the drawn faces'}; give its own --data")
     try:
         trainer.resume()
     except InputError:
         raise
-    except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{trainer.folder / LAST}: does not go with its {CONFIG} ({error}); train anew in another --out") from None
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        raise InputError(f"{folder / LAST}: does not go with its {CONFIG} ({error}); train anew in another --out") from None
+    if settings != before:
+        with trainer.writing(), checkpoint.whole(folder / CONFIG) as file:
+            file.write(papers(settings, None)[CONFIG].encode())
 
 
 def read_settings(folder: Path) -> Settings:
     """The settings of a run. Raises InputError where the folder holds none."""
     try:
-        return check(update(Settings(), json.loads((folder / CONFIG).read_text()), ""))
+        found = read_json(folder / CONFIG, CONFIG_BYTES, "the settings of a run")
+    except InputError:
+        raise InputError(f"{folder}: not a run folder (no readable {CONFIG}); give a folder that `faceseed train` made") from None
+    try:
+        return check(update(Settings(), found, ""))
     except InputError as error:
         raise InputError(f"{folder / CONFIG}: {error}; mend it, or train anew") from None
-    except (OSError, ValueError, AttributeError):
-        raise InputError(f"{folder}: not a run folder (no readable {CONFIG}); give a folder that `faceseed train` made") from None
 
 
 def open_run(folder: Path) -> Run:
@@ -209,24 +231,21 @@ def photos_seen(settings: Settings, faces: Faces) -> set[str]:
 def trained_on(folder: Path, shape: tuple[int, ...] = (-1, 2)) -> tuple[set[str], np.ndarray]:
     """The photos that a run was trained on, and the mean of their landmarks or boxes. Raises InputError where the record is damaged."""
     try:
-        record = json.loads((folder / TRAINED_ON).read_text())
-        return set(record["photos"]), np.array(record["mean"], np.float32).reshape(shape)
-    except (OSError, ValueError, TypeError, KeyError):
+        return weights.seen(read_json(folder / TRAINED_ON, TRAINED_ON_BYTES, "what a run was trained on"), shape)
+    except ValueError:
         raise InputError(f"{folder / TRAINED_ON}: missing or damaged; it says which photos not to test on: train anew") from None
 
 
 def load_best(model: Layer, folder: Path) -> None:
     """Put the best model's arrays into `model`. Raises InputError where they are not this model's."""
     arrays, _ = checkpoint.load(folder / BEST)
-    try:
-        model.load_state(checkpoint.part("model", arrays))
-    except ValueError as error:
-        raise InputError(f"{folder / BEST}: {error}") from None
+    weights.put(model, checkpoint.part("model", arrays), folder / BEST)
 
 
 def pictures(task: FaceTask | SineTask, folder: Path) -> None:
     """Loss curve, and what the model does with faces (or waves) that it never saw."""
-    draw.loss_plot(folder / "loss.png", read_metrics(folder))
+    if rows := read_metrics(folder):
+        draw.loss_plot(folder / "loss.png", rows)
     if isinstance(task, SineTask):
         sine_picture(folder / "sine.png", task.model)
         return

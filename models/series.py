@@ -5,10 +5,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from models.faces.crops import Faces
-from models.runs import CONFIG, TRAINED_ON, photos_seen, read_settings, some, train, trained_on
+from models.folder import clear
+from models.runs import photos_seen, read_settings, some, started, train, trained_on
 from models.settings import Settings
-from nn import InputError, checkpoint
-from nn.training import LAST, METRICS
+from nn import InputError
+from nn.training import latest
 
 
 @dataclass
@@ -21,16 +22,16 @@ class Planned:
 
 def progress(run: Planned) -> tuple[int, bool]:
     """Finished epochs, and whether training is at its end: all epochs done, or `patience` of them without a better validation."""
-    if not (run.folder / LAST).exists():
+    if not started(run.folder):
         return 0, False
-    _, record = checkpoint.load(run.folder / LAST, arrays=False)
+    _, _, record = latest(run.folder)
     epoch, settings = record["epoch"], run.settings
     return epoch, epoch >= settings.epochs or epoch - record["best_epoch"] >= settings.patience
 
 
 def check(run: Planned, faces: tuple[Faces, Faces] | None) -> None:
     """Raise InputError where the folder holds a run with other settings, or one trained on other photos."""
-    if not (run.folder / LAST).exists():
+    if not started(run.folder):
         return
     found, wanted = asdict(read_settings(run.folder)), asdict(run.settings)
     differing = [name for name in wanted if name != "data" and found[name] != wanted[name]]  # the same photos may have moved
@@ -53,18 +54,6 @@ def train_all(runs: list[Planned], faces_for: Callable[[Settings], tuple[Faces, 
         faces = faces_for(run.settings)
         if faces:
             faces = some(faces[0], run.settings), faces[1]
-        if epochs == 0:
-            clear(run.folder)
-        train(run.settings, run.folder, resume=epochs > 0, device=device, faces=faces)
-
-
-def clear(folder: Path) -> None:
-    """Remove what a run left that was cut off before its first epoch was done. Raises InputError where there is anything else."""
-    if not folder.exists():
-        return
-    for path in folder.iterdir():
-        if path.name not in (CONFIG, TRAINED_ON, METRICS) and path.suffix != ".unfinished":
-            raise InputError(f"{folder}: is no run folder ({path.name} is in it); choose another --out, or remove it")
-    for path in folder.iterdir():
-        path.unlink()
-    folder.rmdir()
+        if run.folder.exists() and not started(run.folder):
+            clear(run.folder)  # earlier versions left a folder without a checkpoint where they were cut off in the first epoch
+        train(run.settings, run.folder, resume=started(run.folder), device=device, faces=faces)

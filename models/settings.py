@@ -1,5 +1,6 @@
 """Every setting of a run, with the paper's values as defaults, presets on top, then a TOML file, then --set name=value."""
 
+import reprlib
 import tomllib
 from dataclasses import dataclass, field, fields, is_dataclass
 from math import inf
@@ -10,7 +11,9 @@ from typing import Any
 from models.faces.augment import KINDS, Augmentation
 from models.faces.sequences import READOUTS
 from nn.errors import InputError
+from nn.files import KIB, read_text
 
+TOML_BYTES = 16 * KIB  # time grows with the square of the dots in a name
 MODELS = ("sine", "cfpd", "corefan")
 CHOICES = {
     "model": MODELS,
@@ -29,6 +32,19 @@ RANGES = {  # from, and below
     ),
     **dict.fromkeys(("validation", "net.dropout", "optim.average"), (0, 1)),
 }
+MOST = {  # and at most: a model of half a billion weights, and what no arithmetic overflows on
+    **dict.fromkeys(("epochs", "batch", "patience", "views", "drawn", "faces", "optim.every", "augment.copies"), 1_000_000),
+    "seed": 2**63 - 1,
+    "net.width": 256,
+    "net.units": 4096,
+    "net.size": 1024,
+    "optim.lr": 1e30,
+    "optim.decay": 1,
+    "augment.angle": 360,
+    "augment.scale": 0.9,
+    "augment.shift": 1000,
+}
+WIDTH_SIZE = 32_768  # net.width times net.size, at most
 SHARES = ("augment.light", "augment.blur", "augment.occlusion", "augment.noise")  # from 0 to 1, both allowed
 
 
@@ -147,9 +163,10 @@ def settings_for(model: str, preset: str, data: str, file: Path | None = None, c
             raise InputError(f"{file}: {error}") from None
     for change in changes or []:
         try:
-            update(settings, tomllib.loads(change), "")
-        except tomllib.TOMLDecodeError:
+            values = parse_toml(change)
+        except ValueError:
             raise InputError(f'--set {change}: expected name=value, for instance optim.lr=0.003 or net.readout="newest"') from None
+        update(settings, values, "")
     if settings.model != model:
         raise InputError(f"the settings say model {settings.model!r}, the command says {model}; leave the model out of the settings")
     return check(settings)
@@ -163,9 +180,14 @@ def check(settings: Settings) -> Settings:
     for name, (low, high) in RANGES.items():
         if not low <= (value := attrgetter(name)(settings)) < high:
             raise InputError(f"{name} should be {low} or more{f' and below {high}' if high < inf else ''}, got {value}")
+    for name, most in MOST.items():
+        if (value := attrgetter(name)(settings)) > most:
+            raise InputError(f"{name} should be at most {most}, got {brief(value)}")
     for name in SHARES:
         if not 0 <= (value := attrgetter(name)(settings)) <= 1:
             raise InputError(f"{name} should be a share of the copies, from 0 to 1, got {value}")
+    if settings.net.width * settings.net.size > WIDTH_SIZE:
+        raise InputError(f"net.width times net.size should be at most {WIDTH_SIZE}, got {settings.net.width} x {settings.net.size}")
     if settings.net.size % 16:
         raise InputError(f"net.size should divide by 16 (the poolings halve it four times), got {settings.net.size}")
     if settings.net.readout == "point" and (settings.net.feed, settings.net.seeding) != ("constant", "free"):
@@ -183,16 +205,35 @@ def update(target: Any, values: dict[str, Any], where: str) -> Any:
         if is_dataclass(old) and isinstance(value, dict):
             update(old, value, f"{where}{name}.")
             continue
-        value = float(value) if type(old) is float and type(value) is int else value
+        if type(old) is float and type(value) is int and abs(value) <= 2**63:
+            value = float(value)
         if type(value) is not type(old):
-            raise InputError(f"{where}{name} should be {type(old).__name__}, got {value!r}")
+            raise InputError(f"{where}{name} should be {type(old).__name__}, got {brief(value)}")
         object.__setattr__(target, name, value)  # Augmentation is frozen for its users, not for its builder
     return target
+
+
+def brief(value: Any) -> str:
+    """A value as Python writes it, cut where it is long or deep."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # more digits than Python writes
+        return f"a number of {type(value).__name__} too long to show"
 
 
 def read_toml(file: Path) -> dict[str, Any]:
     """A TOML file as a dict. Raises InputError where it cannot be read."""
     try:
-        return tomllib.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"not a TOML file that can be read ({error})".splitlines()[0]) from None
+        return parse_toml(read_text(file, TOML_BYTES, "a TOML file"))
+    except ValueError as error:
+        raise InputError(f"not a TOML file that can be read ({error})") from None
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """A TOML text as a dict. Raises ValueError where it is none, long, or deeper than Python's stack."""
+    if len(text) > TOML_BYTES:
+        raise ValueError(f"more than {TOML_BYTES} characters")
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ValueError("brackets in brackets in brackets") from None

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 from needs import needs_compiler
 
+import models.faces.opencv  # noqa: F401  # before any test imports cv2: it says how large an image may be
 from nn import emulator
 from nn.cpu import conv, memory
 from nn.emulator.array import emulated, plain

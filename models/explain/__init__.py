@@ -17,7 +17,7 @@ from models.explain.recurrent import seeds_and_features, trace
 from models.explain.saliency import jacobian, part_maps, saliency_figure
 from models.faces.draw import DPI
 from models.runs import Run
-from nn import InputError
+from nn.errors import InputError, shown
 
 
 def explain(run: Run, photo: Path, out: Path, box: np.ndarray | None = None) -> None:
@@ -37,7 +37,7 @@ def explain(run: Run, photo: Path, out: Path, box: np.ndarray | None = None) -> 
         folder.mkdir()
         write(run, run.model, photo, face, folder)
         folder.rename(out)
-    print(f"{out / 'index.html'}: {photo.name}, explained")
+    print(f"{out / 'index.html'}: {shown(photo.name)}, explained")
 
 
 def write(run: Run, model: Corefan, photo: Path, face: Face, folder: Path) -> None:

@@ -11,6 +11,7 @@ from models.explain.seeds import AMOUNTS, VIEWS
 from models.faces.sequences import window_indices
 from models.paper.document import Figure, Part, Section, html
 from models.runs import Run
+from nn.errors import shown
 
 READOUT = {
     "mean": """A landmark is the mean of all windows that show it, and only this mean is trained: what one step writes may lie far from the
@@ -31,16 +32,16 @@ def page(run: Run, photo: Path, face: Face, trace: Trace, far: np.ndarray, folde
         Section("The seeding numbers", seeds_part(far)),
         Section("Where the landmarks come from", saliency_part()),
     ]
-    return html(f"What COREFAN does with {photo.name}", sections, folder)
+    return html(f"What COREFAN does with {shown(photo.name)}", sections, folder)
 
 
 def face_part(run: Run, photo: Path) -> list[Part]:
     """Which network, which face."""
     net = run.settings.net
     return [
-        f"""COREFAN with {net.width} channels in its first convolution and {net.units} LSTM units, from `{run.folder.name}`, looks at
-        `{photo.name}`: first where a box says that a face is, then, as explained here, at the frame that its first landmarks make. The five
-        parts that it draws, chin, eyebrows, eyes, nose and mouth, have the same colours in all pictures.""",
+        f"""COREFAN with {net.width} channels in its first convolution and {net.units} LSTM units, from `{shown(run.folder.name)}`, looks at
+        `{shown(photo.name)}`: first where a box says that a face is, then, as explained here, at the frame that its first landmarks make.
+        The five parts that it draws, chin, eyebrows, eyes, nose and mouth, have the same colours in all pictures.""",
         Figure("Where it looks, and what it answers", "face.png"),
     ]
 

@@ -1,8 +1,9 @@
 """Where the faces are, when nobody has marked the landmarks: from a detector's box to the network's frame."""
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
+from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,8 +11,8 @@ import numpy as np
 
 from models.faces import opencv as cv2
 from models.faces.geometry import scaling, translation
-from models.faces.opencv import shown
-from nn.errors import InputError
+from nn.errors import InputError, shown
+from nn.files import MIB, read_text
 
 # What a box says about the landmarks, in units of its longer side: how far the mean landmark lies below the box's centre, and how
 # long the longer side of the landmarks' tight box is. Medians over the faces of the training fold of 300-W (256-px crops):
@@ -22,6 +23,9 @@ from nn.errors import InputError
 BELOW_AND_SIZE = {"haar": (0.117, 0.871), "300w": (-0.036, 1.007), "tight": (-0.037, 1.0)}
 
 COLUMNS = ("image", "x0", "y0", "x1", "y1")  # and fold, photo, which may be missing
+CSV_BYTES = 16 * MIB
+FAR, NARROW = 1e5, 1e-3  # px: how far from its photo's corner a box may lie, and how narrow it may be
+NEAR = f"at most {FAR:,.0f} px off"
 
 
 class BoxRow(NamedTuple):
@@ -38,29 +42,33 @@ def read_boxes(path: str | Path) -> dict[str, BoxRow]:
     Raises InputError where the file is something else.
     """
     boxes = {}
+    text = read_text(path, CSV_BYTES, "a boxes.csv")
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            for image, x0, y0, x1, y1, fold, photo in _rows(file):
-                box = np.array([x0, y0, x1, y1], np.float64)
-                if not np.isnan(box).all() and not (np.isfinite(box).all() and (box[:2] < box[2:]).all()):
-                    raise ValueError(f"{x0},{y0},{x1},{y1} for {image!r} where x0 < x1 and y0 < y1, or four nan, should be")
-                boxes[image] = BoxRow(box, fold, photo)
-    except OSError as error:
-        raise InputError(f"{shown(path)}: cannot be read ({error.strerror}); give the path of a boxes.csv") from error
+        for image, x0, y0, x1, y1, fold, photo in _rows(text):
+            box = np.array([x0, y0, x1, y1], np.float64)
+            if not np.isnan(box).all() and not are_boxes(box):
+                raise ValueError(f"{x0},{y0},{x1},{y1} for {image!r} where x0 < x1 and y0 < y1, or four nan, should be, {NEAR}")
+            boxes[image] = BoxRow(box, fold, photo)
     except (ValueError, csv.Error) as error:
         raise InputError(f"{shown(path)}: expected lines of {','.join(COLUMNS)}, found {error}; mend or remove the file") from error
     return boxes
 
 
-def _rows(file: Iterable[str]) -> Iterator[list[str]]:
-    reader = csv.DictReader(file)
-    if missing := set(COLUMNS) - set(reader.fieldnames or ()):
+def are_boxes(boxes: np.ndarray) -> np.ndarray:
+    """Whether x0, y0, x1, y1 enclose something, not too far from the photo's corner: (..., 4) -> bool (...)."""
+    return (np.abs(boxes) <= FAR).all(-1) & (boxes[..., :2] + NARROW <= boxes[..., 2:]).all(-1)
+
+
+def _rows(text: str) -> Iterator[list[str]]:
+    reader = csv.reader(StringIO(text, newline=""))
+    head = next(reader, [])
+    if missing := set(COLUMNS) - set(head):
         raise ValueError(f"no column {', '.join(sorted(missing))}")
-    for row in reader:
-        values = [row.get(column, "") for column in (*COLUMNS, "fold", "photo")]
-        if None in values:
+    places = [head.index(column) if column in head else None for column in (*COLUMNS, "fold", "photo")]
+    for row in filter(None, reader):
+        if len(row) <= max(place for place in places if place is not None):
             raise ValueError(f"a short line {reader.line_num}")
-        yield values
+        yield ["" if place is None else row[place] for place in places]
 
 
 def haar(gray: np.ndarray) -> np.ndarray:
@@ -97,10 +105,13 @@ def box_frame(box: np.ndarray, size: int = 112, kind: str = "haar") -> np.ndarra
     if kind not in BELOW_AND_SIZE:
         raise ValueError(f"kind of box {kind!r} is unknown: choose one of {', '.join(BELOW_AND_SIZE)}")
     below, face = BELOW_AND_SIZE[kind]
-    x0, y0, x1, y1 = np.moveaxis(np.asarray(box, np.float64), -1, 0)
+    box = np.asarray(box, np.float64)
+    if not are_boxes(box).all():
+        raise InputError(
+            f"box {np.round(box, 2).tolist()}: expected x0 < x1 and y0 < y1, {NEAR}; give the left, upper, right and lower edge"
+        )
+    x0, y0, x1, y1 = np.moveaxis(box, -1, 0)
     side = np.maximum(x1 - x0, y1 - y0)
-    if not np.all((x0 < x1) & (y0 < y1)):
-        raise InputError(f"box {np.round(box, 2).tolist()}: expected x0 < x1 and y0 < y1; give the left, upper, right and lower edge")
     scale = size / 2 / (face * side)
     centre = (size - 1) / 2
     return translation(centre, centre) @ scaling(scale, scale) @ translation(-(x0 + x1) / 2, -((y0 + y1) / 2 + below * side))

@@ -21,9 +21,9 @@ from models.faces.crops import CROP, Faces, crop_face, crop_matrix
 from models.faces.detect import BoxRow, read_boxes
 from models.faces.geometry import apply
 from models.faces.landmarks import COUNT, face_size, tight_box
-from models.faces.opencv import SIDE, read_gray, shown
+from models.faces.opencv import SIDE, read_gray
 from models.faces.pts import read_pts
-from nn.errors import InputError
+from nn.errors import InputError, shown
 
 T = TypeVar("T")
 
@@ -39,6 +39,7 @@ FOLDERS = {
     ("300w", "01_indoor"): "private",
     ("300w", "02_outdoor"): "private",
 }
+DEEPEST = 100  # folders one in the other
 NUMBERED_FACES = {"afw", "helen", "ibug"}  # their names end in _<face index>; those of LFPW and 300W in the number of the photo
 
 
@@ -67,7 +68,7 @@ Bad = Callable[[InputError], None]  # what to do with a file that cannot be used
 
 def stop(error: InputError) -> None:
     """Bad files stop the reading."""
-    raise error
+    raise InputError(f"{error}, or pass --skip-bad")
 
 
 def reason(error: InputError) -> str:
@@ -109,7 +110,7 @@ def find(folder: str | Path, bad: Bad = stop) -> list[Entry]:
     def entry(stem: Path) -> Entry:
         row = rows.get(stem, nothing)
         name, photo = shown(stem.relative_to(folder).as_posix()), shown(row.photo or _photo(stem))
-        return Entry(name, images.get(stem), pts.get(stem), FOLDERS.get(official_folder(stem), "other"), photo, row.fold, row.box)
+        return Entry(name, images.get(stem), pts.get(stem), FOLDERS.get(official_folder(stem), "other"), photo, shown(row.fold), row.box)
 
     return [entry(stem) for stem in sorted(images | pts)]
 
@@ -206,7 +207,7 @@ def read_original(entry: Entry) -> Original:
     points = read_pts(entry.pts)
     path = shown(entry.pts)
     if (points.max(0) < points.min(0) + 1).all():
-        raise InputError(f"{path}: expected a face, found {COUNT} points in one place; mend or remove it, or pass --skip-bad")
+        raise InputError(f"{path}: expected a face, found {COUNT} points in one place; mend or remove it")
     gray = read_gray(entry.image)
     height, width = gray.shape
     x0, y0, x1, y1 = tight_box(points)
@@ -217,7 +218,7 @@ def read_original(entry: Entry) -> Original:
         raise InputError(
             f"{path}: expected landmarks on the {width} x {height} image, found {inside} there, "
             f"x {round(x0):.9g} to {round(x1):.9g}, y {round(y0):.9g} to {round(y1):.9g}; "
-            "does it belong to another image? Mend or remove it, or pass --skip-bad"
+            "does it belong to another image? Mend or remove it"
         )
     return Original(gray, points)
 
@@ -236,7 +237,7 @@ def _files(folder: Path, bad: Bad) -> Iterator[Path]:
     """
 
     def unreadable(error: OSError) -> None:
-        bad(InputError(f"{shown(error.filename)}: cannot be read ({error.strerror}); mend its rights, or pass --skip-bad"))
+        bad(InputError(f"{shown(error.filename)}: cannot be read ({error.strerror}); mend its rights"))
 
     seen = set()
     for parent, folders, names in os.walk(folder, onerror=unreadable, followlinks=True):
@@ -244,11 +245,14 @@ def _files(folder: Path, bad: Bad) -> Iterator[Path]:
         seen.add(real)
         found = [Path(parent, name) for name in sorted(folders + names) if new and name[0] != "."]
         folders[:] = sorted(name for name in folders if new and name[0] != "." and name != "__MACOSX")
+        if folders and len(Path(parent).parts) - len(folder.parts) == DEEPEST:  # os.walk calls itself
+            bad(InputError(f"{shown(parent)}: expected at most {DEEPEST} folders one in the other, found more; unpack it elsewhere"))
+            folders.clear()
         for path in found:
             if path.suffix.lower() not in IMAGES | {".pts"} and (path.name != "boxes.csv" or path.is_dir()):
                 continue
             if path.exists() and not (path.is_file() or path.is_dir()):  # reading from it might never end
-                bad(InputError(f"{shown(path)}: expected a file, found a pipe or a device; remove it, or pass --skip-bad"))
+                bad(InputError(f"{shown(path)}: expected a file, found a pipe or a device; remove it"))
             else:
                 yield path
 

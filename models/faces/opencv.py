@@ -4,6 +4,8 @@ The chapters and the models need no OpenCV, only the reading and warping of phot
 one line that says what to install. `read_gray` is the way in for annotated photos, `read_photo` for a user's own.
 """
 
+import os
+import re
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -11,10 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from nn.errors import InputError
+from nn.errors import InputError, shown
+from nn.files import MIB, read_bytes
 
 SIDE = 32766  # OpenCV warps no larger pictures
-FILE_BYTES = 256 * 2**20
+FILE_BYTES = 256 * MIB
+PIXELS = 2**27  # of an image; the largest photos that are taken have 100 million
+SCANS = 100  # of a JPEG; a photo has a dozen at most. Each may ask for work on the whole picture in a few bytes
+SCAN = re.compile(rb"\xff\xda\0(?:\x08\x01|\x0a\x02|\x0c\x03|\x0e\x04)")  # how one begins
+
+# OpenCV holds what an image's header says against this before it decodes, if it is set when cv2 is first imported; else it takes 2**30.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(PIXELS))
 
 
 @lru_cache
@@ -26,7 +35,7 @@ def _opencv() -> ModuleType:
             f"OpenCV cannot be imported ({error}): run `pip install 'opencv-python-headless<5'`, "
             "or on Debian `apt-get install libgl1 libglib2.0-0`"
         ) from error
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # what is wrong with a file, our own line says
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what is wrong with a file, our own line says
     return cv2
 
 
@@ -43,35 +52,28 @@ def read_gray(path: str | Path) -> np.ndarray:
     bits lose the lower 8, transparency is left out, CMYK goes through RGB. Raises InputError when the file is missing, no image, or
     too large.
     """
-    return _read(path, "IMREAD_GRAYSCALE", "IMREAD_IGNORE_ORIENTATION")
+    return _read(path, 2, "IMREAD_GRAYSCALE", "IMREAD_IGNORE_ORIENTATION")
 
 
 def read_photo(path: str | Path) -> np.ndarray:
     """Somebody's photo in colour, uint8 BGR (H, W, 3), turned upright as its camera wrote; raises InputError like `read_gray`."""
-    return _read(path, "IMREAD_COLOR")
+    return _read(path, 3, "IMREAD_COLOR")
 
 
-def shown(path: str | Path) -> str:
-    """A path as one printable line, whatever bytes the name holds."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(path))
-
-
-def _read(path: str | Path, *flags: str) -> np.ndarray:
+def _read(path: str | Path, axes: int, *flags: str) -> np.ndarray:
     cv2 = _opencv()
-    try:
-        with open(path, "rb") as file:
-            data = np.frombuffer(file.read(FILE_BYTES + 1), np.uint8)
-    except OSError as error:
-        raise InputError(f"{shown(path)}: cannot be read ({error.strerror}); give the path of an image file") from error
+    data = read_bytes(path, FILE_BYTES, "an image file")
     path = shown(path)
-    if data.size > FILE_BYTES:
-        raise InputError(f"{path}: expected an image of at most {FILE_BYTES // 2**20} MiB, found more; shrink it, or pass --skip-bad")
+    if len(SCAN.findall(data)) > SCANS:
+        raise InputError(f"{path}: expected a JPEG of at most {SCANS} scans, found more; save it anew")
     try:
-        image = cv2.imdecode(data, sum(getattr(cv2, flag) for flag in flags))
-    except cv2.error:  # an empty file, or more pixels than OpenCV takes
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), sum(getattr(cv2, flag) for flag in flags))
+    except cv2.error as error:  # an empty file, or more pixels than allowed
+        if "MAX_IMAGE" in str(error):
+            raise InputError(f"{path}: expected an image of at most {PIXELS / 1e6:.0f} million pixels, found more; shrink it") from None
         image = None
-    if image is None:
-        raise InputError(f"{path}: expected an image, found {data.size} bytes that are none; replace or remove it, or pass --skip-bad")
+    if image is None or image.ndim != axes:  # .pfm comes in colour, whatever was asked for
+        raise InputError(f"{path}: expected an image, found {len(data)} bytes that are none; replace or remove it")
     if max(image.shape) > SIDE:
         raise InputError(f"{path}: expected at most {SIDE} pixels a side, found {image.shape[1]} x {image.shape[0]}; shrink the image")
     return image

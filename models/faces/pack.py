@@ -18,13 +18,15 @@ import numpy as np
 
 from models.faces.crops import CROP, Faces
 from models.faces.landmarks import COUNT
-from models.faces.opencv import shown
-from nn.errors import InputError
+from nn.errors import InputError, shown
+from nn.files import MIB, refuse_endless
 
 MAGIC = b"faceseed pack 1\n"
 PAGE = 4096
 HEAD = len(MAGIC) + 16
 COLUMNS = ("names", "subsets", "photos", "folds")
+HEADER_BYTES = 16 * MIB  # some 100,000 faces
+FAR = 1e8  # px of the crop
 
 
 def save(faces: Faces, path: Path) -> None:
@@ -39,10 +41,13 @@ def save(faces: Faces, path: Path) -> None:
         block["crc32"] = zlib.crc32(np.ascontiguousarray(getattr(faces, name), block["dtype"]).data)
     record = {"columns": {name: getattr(faces, name) for name in COLUMNS}, "skipped": faces.skipped, "blocks": blocks}
     header = json.dumps(record).encode()
+    if len(header) > HEADER_BYTES:
+        raise InputError(f"{shown(path)}: too many faces, or too long names, for one file; pack subfolders")
     start = _aligned(HEAD + len(header))
     unfinished = path.with_name(path.name + ".unfinished")
     try:
-        with open(unfinished, "wb") as file:
+        unfinished.unlink(missing_ok=True)
+        with open(unfinished, "xb") as file:  # never through a link that somebody laid there
             file.write(MAGIC + len(header).to_bytes(8, "little") + zlib.crc32(header).to_bytes(8, "little") + header)
             for name, block in blocks.items():
                 file.seek(start + block["offset"])
@@ -63,11 +68,12 @@ def load(path: str | Path) -> Faces:
 
     Every block is held against its checksum. Raises InputError where the file is of another kind, cut short or damaged.
     """
+    refuse_endless(path, "a pack")
     try:
         with open(path, "rb") as file:
             head = file.read(HEAD)
             length, crc = (int.from_bytes(head[at : at + 8], "little") for at in (16, 24))
-            header = file.read(min(length, os.fstat(file.fileno()).st_size)) if head.startswith(MAGIC) else b""
+            header = file.read(min(length, HEADER_BYTES)) if head.startswith(MAGIC) else b""
     except OSError as error:
         raise InputError(f"{shown(path)}: cannot be read ({error.strerror}); give a file that `faceseed data pack` made") from None
     if not head.startswith(MAGIC):
@@ -79,13 +85,14 @@ def load(path: str | Path) -> Faces:
         columns, skipped, blocks = record["columns"], record["skipped"], record["blocks"]
         expected, size = _layout(len(columns["names"]))
         start = _aligned(HEAD + length)
-        if any(len(columns[name]) != len(columns["names"]) for name in COLUMNS):
+        if any(len(columns[name]) != len(columns["names"]) for name in COLUMNS) or not all(map(_is_column, [*columns.values(), skipped])):
             raise ValueError("its columns")
         if os.path.getsize(path) != start + size:
             raise ValueError(f"{os.path.getsize(path)} of {start + size} bytes")
         data = np.memmap(path, np.uint8, mode="r")[start:]
         arrays = {name: _block(name, data, blocks[name], block) for name, block in expected.items()}
-    except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
+        _check(arrays["landmarks"], arrays["boxes"])
+    except (ValueError, TypeError, KeyError, AttributeError, OSError, RecursionError) as error:
         raise InputError(f"{shown(path)}: damaged or cut short ({error}); pack the folder anew, or bring a whole copy") from None
     names, subsets, photos, folds = (columns[name] for name in COLUMNS)
     return Faces(arrays["images"], arrays["landmarks"], names, subsets, photos, folds, arrays["boxes"], skipped)
@@ -112,6 +119,20 @@ def _block(name: str, data: np.ndarray, stored: dict[str, Any], expected: dict[s
     if zlib.crc32(block.data) != stored["crc32"]:
         raise ValueError(f"the checksum of its {name}")
     return block.view(dtype).reshape(expected["shape"])
+
+
+def _is_column(column: object) -> bool:
+    """Whether it is a list of printable texts."""
+    return isinstance(column, list) and all(isinstance(text, str) and text.isprintable() for text in column)
+
+
+def _check(landmarks: np.ndarray, boxes: np.ndarray) -> None:
+    """Raises ValueError where landmarks (N, 68, 2) are none of faces, or boxes (N, 4) neither boxes nor nan."""
+    near = (np.abs(landmarks) <= FAR).all((1, 2))
+    if not near.all() or (np.ptp(landmarks, axis=1).max(1) <= 0).any():
+        raise ValueError("its landmarks")
+    if not (np.isnan(boxes).all(1) | (boxes[:, :2] < boxes[:, 2:]).all(1)).all():
+        raise ValueError("its boxes")
 
 
 def _aligned(offset: int) -> int:

@@ -1,21 +1,22 @@
 """`faceseed export` and `faceseed import`: a run as an ONNX file or a PyTorch state dict, and a state dict as a run."""
 
 import zipfile
-import zlib
 from dataclasses import asdict, replace
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
 from models.faces import ibug
+from models.folder import begun
 from models.interchange.state_dict import from_torch_names, to_torch_names
-from models.runs import Run, begin, say_skipped
+from models.runs import Run, papers, say_skipped
 from models.settings import Settings
 from models.tasks import model_for
 from nn import InputError, checkpoint
+from nn.files import refuse_endless
 from nn.training import BEST
 
+UNPACKED = 4 * 2**30  # bytes of a state dict, at most
 STAND_INS = 20  # drawn faces whose mean serves where nobody says what a model was trained on
 DRAWN, UNKNOWN = "drawn-", "unknown"  # how the names of drawn faces begin; the photo that stands for all where nobody names them
 
@@ -66,19 +67,20 @@ def import_run(path: Path, settings: Settings, folder: Path, skip_bad: bool = Fa
             from models.faces.synthetic import drawn_faces
 
             faces = replace(drawn_faces(STAND_INS, settings.seed), photos=[UNKNOWN] * STAND_INS)
-    begin(folder, settings, faces)
-    record = {"settings": asdict(settings), "version": version("faceseed")}
-    checkpoint.save(folder / BEST, checkpoint.prefixed("model", model.state()), record)
+    with begun(folder, papers(settings, faces)) as unfinished:
+        checkpoint.save(unfinished / BEST, checkpoint.prefixed("model", model.state()), {"settings": asdict(settings)})
 
 
 def read_state_dict(path: Path) -> dict[str, np.ndarray]:
     """Arrays by name, in the file's order: an .npz, or what torch.save wrote where PyTorch is installed. Raises InputError."""
     if path.suffix in (".pth", ".pt"):
         return read_pickled(path)
+    refuse_endless(path, "a state dict")
     try:
-        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, EOFError, ValueError, TypeError, AttributeError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        with zipfile.ZipFile(path) as file:
+            refuse_large(file)
+            arrays = {member.filename.removesuffix(".npy"): checkpoint.array_of(file.read(member)) for member in file.infolist()}
+    except Exception as error:  # whatever zipfile and its decoders make of damaged bytes
         raise InputError(f"{path}: no .npz that can be read ({reason(error)}); give an .npz or .pth of a state dict") from None
     if checkpoint.RECORD in arrays:
         raise InputError(f"{path}: is of faceseed's own making, no state dict; give it, or its run folder, to the other commands as it is")
@@ -93,12 +95,24 @@ def read_pickled(path: Path) -> dict[str, np.ndarray]:
         state = f'torch.load("{path.name}", map_location="cpu", weights_only=True)'
         code = f'import numpy, torch; numpy.savez("{path.stem}.npz", **{{k: v.numpy() for k, v in {state}.items()}})'
         raise InputError(f"{path}: reading it takes PyTorch: pip install torch, or where it is installed run: {code}") from None
+    refuse_endless(path, "a state dict")
     try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as file:
+                refuse_large(file)
         state = torch.load(path, map_location="cpu", weights_only=True)
+        if sum(t.numel() for t in state.values()) * 8 > UNPACKED:  # one number may stand for many
+            raise ValueError("too many numbers")
         return {name: (t.detach().float() if t.is_floating_point() else t).numpy() for name, t in state.items()}
     except Exception as error:  # whatever a damaged or foreign pickle makes of it
         hint = "save it by torch.save(model.state_dict(), ...)"
         raise InputError(f"{path}: holds no state dict that can be read ({reason(error)}); {hint}") from None
+
+
+def refuse_large(file: zipfile.ZipFile) -> None:
+    """Raise ValueError where unpacking would take more memory than any model here."""
+    if (unpacked := sum(member.file_size for member in file.infolist())) > UNPACKED:
+        raise ValueError(f"it would unpack to {unpacked / 1e9:.1f} GB")
 
 
 def reason(error: Exception) -> str:

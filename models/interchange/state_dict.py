@@ -17,6 +17,7 @@ from math import isqrt
 
 import numpy as np
 
+from models.weights import is_usable
 from nn import LSTM, BatchNorm, Conv2D, Dense, Flatten, InputError, Layer, SeededLSTM
 
 BATCH_NORM = {"weight": "gamma", "bias": "beta", "running_mean": "mean", "running_var": "variance"}
@@ -128,6 +129,8 @@ def by_order(shapes: Shapes, biases: Shapes, given: dict[str, np.ndarray]) -> di
 
 def fit(ours: str, shape: tuple[int, ...], theirs: str, array: np.ndarray) -> None:
     """Raise InputError where an array has another shape than its place, or holds no floating-point numbers."""
+    if array.dtype.kind == "f" and not is_usable(array):
+        raise InputError(f"{theirs!r} holds numbers that are not finite; save the state dict anew")
     if array.shape != shape or array.dtype.kind != "f":
         place = "" if ours == theirs else f" in the place of {ours!r}"
         raise InputError(

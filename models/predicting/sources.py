@@ -12,12 +12,13 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from models.faces import opencv as cv2
-from models.faces.opencv import shown
-from nn import InputError
+from models.faces.opencv import PIXELS
+from nn.errors import InputError, shown
 
 PHOTOS = {".jpg", ".jpeg", ".jpe", ".jp2", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".pbm", ".pgm", ".ppm", ".avif", ".gif"}
 VIDEOS = {".mp4", ".m4v", ".avi", ".mov", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".ogv", ".ts", ".3gp"}
 FPS = 25.0  # where a video does not say
+STEM = 200  # bytes of an output's name; file systems take 255, with all that comes behind it
 MISSES = 50  # unreadable frames in a row that are passed over
 
 
@@ -30,7 +31,10 @@ class Source(NamedTuple):
     @property
     def stem(self) -> str:
         """What its outputs are called."""
-        return f"camera{self.path}" if self.kind == "camera" else self.path.stem
+        stem = f"camera{self.path}" if self.kind == "camera" else self.path.stem
+        while len(os.fsencode(stem)) > STEM:
+            stem = stem[:-1]
+        return stem
 
     def __str__(self) -> str:
         return f"camera {self.path}" if self.kind == "camera" else shown(self.path)
@@ -52,6 +56,8 @@ def of_word(word: str) -> list[Source]:
         if not files:
             raise InputError(f"{shown(path)}: holds no photos; give files, a folder with photos, or a pattern in quotes")
     elif path.exists():
+        if not path.is_file():  # reading from it might never end
+            raise InputError(f"{shown(path)}: expected a file, found a pipe or a device; of a camera give the number")
         files = [path]
     elif word.isdecimal():
         return [Source(path, "camera")]
@@ -68,16 +74,20 @@ class Clip:
 
     def __init__(self, source: Source):
         os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # silence: what is wrong, our own line says
-        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         camera = source.kind == "camera"
         self.capture = cv2.VideoCapture(int(str(source.path)) if camera else str(source.path))
         fps = self.capture.get(cv2.CAP_PROP_FPS)
         self.fps = fps if math.isfinite(fps) and 1 <= fps <= 1000 else FPS
-        self.count = max(0, int(self.capture.get(cv2.CAP_PROP_FRAME_COUNT))) if not camera else 0  # 0: nobody knows
+        count = self.capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self.count = int(count) if not camera and 0 < count < 1e12 else 0  # 0: nobody knows
         self.unread = 0  # frames passed over
         if not self.capture.isOpened():
             remedy = "is it there, and free?" if camera else "expected a video; replace or remove it"
             raise InputError(f"{source}: cannot be opened; {remedy}")
+        width, height = (int(self.capture.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        if width * height > PIXELS:
+            self.capture.release()
+            raise InputError(f"{source}: expected frames of at most {PIXELS / 1e6:.0f} million pixels, found {width} x {height}; shrink it")
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
         """(number, frame, its gray levels) until the end; the next one is read while one is looked at."""

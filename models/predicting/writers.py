@@ -12,11 +12,10 @@ import numpy as np
 
 from models.faces import opencv as cv2
 from models.faces.landmarks import COUNT
-from models.faces.opencv import shown
 from models.faces.pts import pts_text
 from models.predicting.finder import Face
 from models.predicting.sources import Source
-from nn import InputError
+from nn.errors import InputError, shown
 
 RECORD, TABLE = "predictions.jsonl", "predictions.csv"
 HEAD = ["image", "frame", "face", *(f"{axis}{k}" for k in range(COUNT) for axis in "xy")]
@@ -30,7 +29,7 @@ class Writer:
 
     def __init__(self, folder: Path, sources: list[Source], pictures: bool = True, table: bool = False):
         self.folder, self.pictures, self.with_table = folder, pictures, table
-        self.stems = [source.stem for source in sources]
+        self.taken = {source.stem for source in sources}
         self.record: TextIO | None = None
         self.table: TextIO | None = None
         there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
@@ -41,7 +40,7 @@ class Writer:
             raise InputError(f"{shown(folder)}: holds files already; choose another --out, or remove it")
         seen: dict[str, Source] = {}
         for source in sources:
-            if (other := seen.setdefault(source.stem, source)) is not source:
+            if (other := seen.setdefault(source.stem.removesuffix(UNFINISHED), source)) is not source:
                 raise InputError(
                     f"{source}: its outputs would have the names of those of {other}; give them in two calls, each with its --out"
                 )
@@ -82,9 +81,10 @@ class Writer:
         if count == 1:
             return [f"{stem}.pts"]
         between = "_"
-        while any(f"{stem}{between}{k}" in self.stems for k in range(1, count + 1)):
+        while not self.taken.isdisjoint(names := [f"{stem}{between}{k}" for k in range(1, count + 1)]):
             between += "_"
-        return [f"{stem}{between}{k}.pts" for k in range(1, count + 1)]
+        self.taken.update(names)
+        return [f"{name}.pts" for name in names]
 
     def save(self, name: str, content: bytes | memoryview) -> None:
         """A file that bears its name once it is whole."""

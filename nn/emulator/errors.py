@@ -12,4 +12,7 @@ class EmulatorError(InputError):
 
 
 class CompileError(EmulatorError):
-    """The text of a .cu file is no CUDA C that the emulator understands; the first errors with file and line."""
+    """The text of a .cu file is no CUDA C that the emulator understands; the first errors with file and line, as g++ lays them out."""
+
+    def __init__(self, message: str):
+        ValueError.__init__(self, message)

@@ -12,8 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from nn.checkpoint import array_of
 from nn.emulator import cupy, mode
 from nn.errors import InputError
+from nn.files import MIB, read_bytes, read_text
 from nn.gpu.signature import Argument, kernels, signature
 
 ORDERS: dict[str, dict[str, Any]] = {
@@ -23,6 +25,7 @@ ORDERS: dict[str, dict[str, Any]] = {
     "early copies": {"copies": "early"},  # cp.async arrives at once instead of as late as it may
 }
 HEADERS = Path(__file__).parents[1] / "gpu"  # ptx.cuh: tensor cores and asynchronous copies, for anybody's kernel
+CU_BYTES, NPY_BYTES = 4 * MIB, 1024 * MIB
 FILLS = ("unwritten", "zeros", "ones", "arange", "normal")
 
 
@@ -54,10 +57,7 @@ def emulate(
     values: for each parameter by name a number, an array, or a text: a number, SHAPE, SHAPE:FILL (32x64:normal) or a .npy file.
     Raises InputError where an argument is missing or cannot be read, KernelError where the kernel does what a GPU would not forgive.
     """
-    try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); give a CUDA C file") from None
+    text = read_text(path, CU_BYTES, "a CUDA C file")
     kernel = kernel or the_only_kernel(path, text)
     try:
         parameters = signature(text, kernel)
@@ -126,7 +126,7 @@ def value_of(parameter: Argument, value: str | np.ndarray | float, rng: np.rando
         if not parameter.pointer:
             return np.array(float(value) if parameter.dtype.kind == "f" else int(value)).astype(parameter.dtype, casting="unsafe")
         if value.endswith(".npy"):
-            return np.ascontiguousarray(np.load(value, allow_pickle=False), parameter.dtype)
+            return np.ascontiguousarray(array_of(read_bytes(value, NPY_BYTES, "an .npy file of numbers")), parameter.dtype)
         shape, _, fill = value.partition(":")
         return filled(tuple(map(int, shape.split("x"))), fill or ("normal" if parameter.const else "unwritten"), parameter.dtype, rng)
     except (ValueError, OverflowError, MemoryError, OSError) as error:

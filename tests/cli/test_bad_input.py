@@ -287,15 +287,17 @@ def test_a_truncated_checkpoint(share, refused, copy, album):
     run = copy("corefan")
     shorten(run / "best.npz", share)
     shorten(run / "last.npz", share)
+    shorten(run / "previous.npz", share)
     refused([run / "best.npz", "not a whole checkpoint"], "evaluate", run, "--data", album)
     refused([run / "best.npz", "not a whole checkpoint"], "predict", run, album / "ibug" / "image_031.jpg")
-    refused([run / "last.npz", "not a whole checkpoint"], "train", "corefan", "--resume", "--epochs", 2, "--out", run)
+    refused([run / "last.npz", "not a whole checkpoint", run / "previous.npz"], "train", "corefan", "--resume", "--epochs", 2, "--out", run)
 
 
 def test_a_missing_checkpoint(refused, copy, album):
     run = copy("corefan")
     (run / "best.npz").unlink()
     (run / "last.npz").unlink()
+    (run / "previous.npz").unlink()
     refused([run / "best.npz", "no such checkpoint"], "evaluate", run, "--data", album)
     refused([run, "no last.npz", "without --resume"], "train", "corefan", "--resume", "--epochs", 2, "--out", run)
 
@@ -514,7 +516,7 @@ def test_an_output_folder_that_cannot_be_made(refused, runs, photo, tmp_path):
 
 
 def test_a_full_disk_while_training(faceseed, small, monkeypatch):
-    def full(*_):
+    def full(*_, **__):
         raise OSError(28, "No space left on device", "run/last.npz")
 
     monkeypatch.setattr("nn.checkpoint.save", full)

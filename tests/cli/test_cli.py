@@ -19,6 +19,7 @@ from nn import checkpoint
 from nn.training import read_metrics
 
 LANDMARK_KEYS = ["n", "nme_interocular_percent", "nme_interpupil_percent", "auc_008_percent", "failure_percent"]
+KEPT = ["best.npz", "config.json", "last.npz", "lock", "metrics.jsonl", "previous.npz"]  # in every run folder
 BOX_KEYS = ["n", "box_mse_px2", "box_iou"]
 
 
@@ -44,7 +45,7 @@ def test_train_on_drawn_faces(faceseed, small, tmp_path):
     assert (code, err) == (0, "")
     assert names(tmp_path) == ["runs"] and names(tmp_path / "runs") == ["corefan"]
     run = tmp_path / "runs" / "corefan"
-    assert names(run) == ["best.npz", "ced.png", "config.json", "faces.png", "last.npz", "loss.png", "metrics.jsonl", "trained_on.json"]
+    assert names(run) == sorted([*KEPT, "trained_on.json", "ced.png", "faces.png", "loss.png"])
     for name in ("ced.png", "faces.png", "loss.png"):
         picture(run / name)
     assert "drawing 9 faces" in out and "8 images an epoch" in out
@@ -64,7 +65,7 @@ def test_train_on_drawn_faces(faceseed, small, tmp_path):
 def test_what_a_run_folder_holds(model, error, pictures, runs):
     run = getattr(runs, model)
     data = [] if model == "sine" else ["trained_on.json"]
-    assert names(run) == sorted(["best.npz", "config.json", "last.npz", "metrics.jsonl", *data, *pictures])
+    assert names(run) == sorted([*KEPT, *data, *pictures])
     (row,) = (json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines())
     assert list(row) == ["epoch", "loss", error, "lr", "images_per_second", "seconds"]
     assert row["epoch"] == 1 and all(np.isfinite(value) and value > 0 for value in row.values())
@@ -284,7 +285,7 @@ def test_version_and_help(faceseed):
 
 
 def test_ctrl_c_says_how_to_go_on(faceseed, monkeypatch):
-    def interrupted(*_):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("models.runs.train", interrupted)

@@ -133,6 +133,13 @@ def test_bad_values_get_one_line(emulate, values, words):
     assert all(word in err for word in words), err
 
 
+@pytest.mark.parametrize("header", [b"\x10\x27" + b"-" * 10_000, b"\x76\0{'descr': '|O', 'fortran_order': False, 'shape': (1,), }"])
+def test_an_npy_file_that_holds_no_numbers(emulate, tmp_path, header):
+    (tmp_path / "x.npy").write_bytes(b"\x93NUMPY\1\0" + header)
+    code, _, err = axpy(emulate, f"x={tmp_path / 'x.npy'}", "y=1000", "a=1", "n=1000")
+    assert code == 2 and err.count("\n") == 1 and "x.npy: expected a shape" in err and "no arrays of numbers" in err
+
+
 @pytest.mark.parametrize(
     ("text", "options", "words"),
     [

@@ -63,7 +63,7 @@ def test_a_trouble_of_the_gpu_gets_its_sentence(faceseed, monkeypatch):
     class OutOfMemoryError(MemoryError):
         """As cupy.cuda.memory has it."""
 
-    def full(*_):
+    def full(*_, **__):
         raise OutOfMemoryError("Out of memory allocating 1,073,741,824 bytes (allocated so far: 0 bytes).")
 
     monkeypatch.setattr("models.runs.train", full)
@@ -72,7 +72,7 @@ def test_a_trouble_of_the_gpu_gets_its_sentence(faceseed, monkeypatch):
 
 
 def test_our_own_mistakes_are_not_dressed_up(faceseed, monkeypatch):
-    def wrong(*_):
+    def wrong(*_, **__):
         raise RuntimeError("no such thing")
 
     monkeypatch.setattr("models.runs.train", wrong)

@@ -35,7 +35,7 @@ def test_weights_refuse(refused, runs, tmp_path):
     (tmp_path / "there.npz").write_text("mine")
     refused([tmp_path / "there.npz", "exists already"], "weights", runs.corefan, tmp_path / "there.npz")
     refused(["weights.bin", "choose a name that ends so"], "weights", runs.corefan, tmp_path / "weights.bin")
-    refused(["there.npz", "not a whole checkpoint"], "evaluate", tmp_path / "there.npz", "--data", tmp_path)
+    refused(["there.npz", "no checkpoint of faceseed"], "evaluate", tmp_path / "there.npz", "--data", tmp_path)
     refused(["nowhere.npz", "no such checkpoint"], "evaluate", tmp_path / "nowhere.npz", "--data", tmp_path)
 
 

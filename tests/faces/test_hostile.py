@@ -143,6 +143,13 @@ def test_a_folder_that_may_not_be_entered_is_told(place, tmp_path, monkeypatch):
     assert load(tmp_path, skip_bad=True).skipped == [f"{tmp_path}/secret: cannot be read (Permission denied)"]
 
 
+def test_what_a_table_says_is_shown_in_printable_characters(place, tmp_path):
+    place("good")
+    (tmp_path / "boxes.csv").write_text('image,x0,y0,x1,y1,fold,photo\ngood,1,2,3,4,\x1b[2J,"two\nlines"\n')
+    (entry,) = find(tmp_path)
+    assert (entry.fold, entry.photo) == (r"\x1b[2J", r"two\nlines") and entry.box.tolist() == [1, 2, 3, 4]
+
+
 # ---- odd images that can be used: the values that are read ----
 
 

@@ -118,7 +118,6 @@ BAD = {
     "UTF-16": (("\ufeff" + BODY).encode("utf-16-le").decode("latin-1"), "found UTF-16 text, where UTF-8 is read"),
     "UTF-16, the other way": (("\ufeff" + BODY).encode("utf-16-be").decode("latin-1"), "found UTF-16 text"),
     "a long line": ("x" * 5000, "found '" + "x" * 40 + "' as point 1"),
-    "huge": (BODY + "\n" * 70000, "found more than 64 KiB"),
 }
 
 
@@ -129,7 +128,30 @@ def test_anything_else_is_refused_in_one_line(tmp_path, name):
     path.write_bytes(text.encode("latin-1"))
     message = complaint(re.escape(found), read_pts, path)
     assert message.startswith(f"{path}: expected 68 points of two numbers, found ")
-    assert message.endswith("; mend or remove the file, or pass --skip-bad")
+    assert message.endswith("; mend or remove the file")
+
+
+def test_a_large_file_is_not_read(tmp_path):
+    path = tmp_path / "a face.pts"
+    path.write_text(BODY + "\n" * 70000)
+    assert complaint("found more than 64 KiB", read_pts, path).startswith(f"{path}: expected a .pts file, ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " " * 65000 + "}",
+        "version:" + " " * 65000 + "}",
+        "n_points:" + " " * 65000 + "}",
+        "{" + " " * 65000 + "x}",
+        "version:" + "1" * 65000,
+    ],
+    ids=["spaces", "version", "n_points", "braces", "digits"],
+)
+def test_a_refusal_takes_no_longer_than_reading(tmp_path, text):
+    """Nothing is tried again at every space: 2,000 of them took a minute."""
+    (tmp_path / "face.pts").write_text(text)
+    complaint("expected 68 points", read_pts, tmp_path / "face.pts")
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path):

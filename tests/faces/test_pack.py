@@ -27,7 +27,7 @@ def assert_equal(a: Faces, b: Faces):
 @pytest.fixture
 def faces(rng):
     """Five faces of noise; names that need care, one box missing."""
-    boxes = rng.uniform(0, 256, (5, 4))
+    boxes = np.sort(rng.uniform(0, 256, (5, 2, 2)), axis=1).reshape(5, 4)
     boxes[2] = np.nan
     names = ["afw/1_1", "ümlaut ☺", 'quo"te', "two\\nlines", "bytes \\udcff"]
     subsets = ["train", "common", "challenging", "private", "train"]
@@ -197,5 +197,30 @@ def test_stopped_halfway_leaves_nothing_behind(faces, tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", stopped)
     with pytest.raises(KeyboardInterrupt):
+        pack.save(faces, tmp_path / "faces.pack")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil"),
+    [
+        ("landmarks", lambda faces: faces.landmarks.__setitem__((1, 2, 0), np.nan)),
+        ("landmarks", lambda faces: faces.landmarks.__setitem__((1, 2, 0), 1e300)),
+        ("landmarks", lambda faces: faces.landmarks.__setitem__(3, 7.0)),
+        ("boxes", lambda faces: faces.boxes.__setitem__(0, [3, 3, 2, 9])),
+        ("boxes", lambda faces: faces.boxes.__setitem__((0, 1), np.nan)),
+    ],
+)
+def test_numbers_that_make_no_face(name, spoil, faces, tmp_path):
+    """Checksums that fit say nothing of what they are of."""
+    spoil(faces)
+    pack.save(faces, tmp_path / "faces.pack")
+    with pytest.raises(InputError, match=rf"damaged or cut short \(its {name}\)"):
+        pack.load(tmp_path / "faces.pack")
+
+
+def test_more_names_than_are_read_are_not_written(faces, tmp_path, monkeypatch):
+    monkeypatch.setattr(pack, "HEADER_BYTES", 500)
+    with pytest.raises(InputError, match="too many faces, or too long names"):
         pack.save(faces, tmp_path / "faces.pack")
     assert not list(tmp_path.iterdir())

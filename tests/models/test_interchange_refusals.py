@@ -152,6 +152,21 @@ def test_files_that_hold_no_state_dict(torch, tmp_path):
             read_state_dict(tmp_path / f"{name}.pth")
 
 
+def test_an_npz_that_would_unpack_to_too_much(tmp_path, monkeypatch):
+    np.savez_compressed(tmp_path / "bomb.npz", a=np.zeros(100_000, np.float32))
+    assert (tmp_path / "bomb.npz").stat().st_size < 2000
+    assert read_state_dict(tmp_path / "bomb.npz")["a"].shape == (100_000,)
+    monkeypatch.setattr("models.interchange.files.UNPACKED", 400_000)
+    with pytest.raises(InputError, match=r"bomb.npz: no .npz that can be read \(it would unpack to 0.0 GB\)"):
+        read_state_dict(tmp_path / "bomb.npz")
+
+
+def test_one_number_that_stands_for_many(torch, tmp_path):
+    torch.save({"a": torch.zeros(1).expand(10**10)}, tmp_path / "many.pth")
+    with pytest.raises(InputError, match=r"many.pth: holds no state dict that can be read \(too many numbers\)"):
+        read_state_dict(tmp_path / "many.pth")
+
+
 class Touch:
     """Whoever unpickles it makes a file."""
 

@@ -38,10 +38,10 @@ def test_a_series_trains_goes_on_and_leaves_alone(faces, tmp_path, capsys, monke
     again = [wanted(tmp_path / "again" / name, f"seed={seed}") for seed, name in enumerate(("whole", "cut", "begun"))]
     run_epoch, epochs = Trainer.run_epoch, iter([True, True, True, False])
 
-    def until_the_power_fails(trainer, bar):
+    def until_the_power_fails(trainer, *given):
         if not next(epochs):
             raise KeyboardInterrupt
-        return run_epoch(trainer, bar)
+        return run_epoch(trainer, *given)
 
     monkeypatch.setattr(Trainer, "run_epoch", until_the_power_fails)
     with pytest.raises(KeyboardInterrupt):

@@ -13,7 +13,7 @@ from models.faces.geometry import apply, frame
 from models.settings import settings_for
 from models.tasks import BoxTask, LandmarkTask, predict
 from nn import Adam, Average, Dense, MeanSquaredError, StepDecay, checkpoint
-from nn.training import BEST, LAST, METRICS, Trainer, read_metrics
+from nn.training import BEST, LAST, METRICS, PREVIOUS, Trainer, read_metrics
 
 TASKS = {"corefan": LandmarkTask, "cfpd": BoxTask}
 
@@ -245,7 +245,7 @@ def test_every_epoch_leaves_a_line_and_a_checkpoint(tmp_path, capsys):
     out = capsys.readouterr().out
     assert out.startswith("first step done: loss ")
     assert out.count("epoch 1/2  loss ") == out.count("epoch 2/2  loss ") == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([BEST, LAST, METRICS])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([BEST, LAST, PREVIOUS, METRICS])
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf"), -float("inf")])
