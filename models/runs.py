@@ -42,10 +42,12 @@ def train(
     resume: bool = False,
     skip_bad: bool = False,
     device: str = "cpu",
+    debug: bool = False,
     faces: tuple[Faces, Faces] | None = None,
 ) -> None:
     """Train from the start in a new folder, or go on in an old one, on "cpu", "cuda" or "emulated"; then draw the pictures.
 
+    debug: watch every operation of every step for numbers that are not finite.
     `faces`: those to train on and to validate, where they are read already. Raises InputError, before anything is written, where the
     folder exists already, the data is bad, or a run that goes on was trained on other photos.
     """
@@ -64,7 +66,7 @@ def train(
     optimizer = Adam(task.model.parameters(), settings.optim.lr)
     average = Average(task.model, settings.optim.average) if settings.optim.average else None
     record = {"settings": asdict(settings), "version": version("faceseed")}
-    trainer = Trainer(task, optimizer, schedule_for(settings), folder, record, average=average)
+    trainer = Trainer(task, optimizer, schedule_for(settings), folder, record, average=average, clip=settings.optim.clip, debug=debug)
     if resume:
         go_on(trainer)
     else:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from numpy.random import Generator
 from tqdm import tqdm
 
 from nn import checkpoint
 from nn.average import Average
-from nn.layer import Layer
+from nn.layer import Layer, generators
+from nn.numerics import Guard
 from nn.optim import Optimizer
 from nn.schedule import Schedule
 
@@ -56,6 +56,11 @@ class Trainer:
     best_epoch: int = 0
     best: float = float("inf")
     average: Average | None = None  # validates and is kept as the best model in place of the last step's
+    clip: float = 0.0  # the most that the norm of all gradients may be; 0: no limit
+    debug: bool = False  # watch every operation of every step
+
+    def __post_init__(self) -> None:
+        self.guard = Guard(self.task, self.optimizer, self.clip, self.debug)
 
     def run(self, epochs: int, patience: int) -> None:
         """Train until `epochs` are done, or until `patience` of them in a row brought no better validation."""
@@ -86,9 +91,9 @@ class Trainer:
         self.epoch += 1
         self.task.model.evaluate()
         with self.average.shown() if self.average else nullcontext():
-            errors = self.task.validate()
+            errors = self.guard.validate(self.epoch)
             self.keep_best(next(iter(errors.values())))
-        row = {"epoch": self.epoch, "loss": sum(losses) / len(losses), **errors, "lr": self.optimizer.lr}
+        row = {"epoch": self.epoch, "loss": sum(losses) / len(losses), **errors, "lr": self.optimizer.lr, **self.guard.row()}
         row |= {"images_per_second": images / seconds, "seconds": time.perf_counter() - start}
         with open(self.folder / METRICS, "a") as file:
             file.write(json.dumps(row) + "\n")
@@ -97,11 +102,7 @@ class Trainer:
 
     def step(self, batch: tuple) -> float:
         """Forward, backward, one step of the optimiser, and of the average."""
-        self.task.model.zero_grad()
-        loss = self.task.learn(*batch)
-        if not abs(loss) < float("inf"):
-            raise FloatingPointError(f"the loss is {loss} in epoch {self.epoch + 1}: lower the learning rate, --set optim.lr=...")
-        self.optimizer.step()
+        loss = self.guard.step(batch, self.epoch + 1)
         if self.average:
             self.average.step()
         return loss
@@ -138,11 +139,6 @@ class Trainer:
         kept = self.folder / (METRICS + ".unfinished")
         kept.write_text("".join(json.dumps(row) + "\n" for row in rows if row["epoch"] <= self.epoch))
         kept.replace(self.folder / METRICS)
-
-
-def generators(model: Layer) -> dict[str, Generator]:
-    """The random generators that layers hold, by name: a checkpoint keeps their states."""
-    return {f"{name}.{key}": value for name, layer in model.layers() for key, value in vars(layer).items() if isinstance(value, Generator)}
 
 
 def read_metrics(folder: Path) -> list[dict[str, float]]:

@@ -66,7 +66,7 @@ def test_what_a_run_folder_holds(model, error, pictures, runs):
     data = [] if model == "sine" else ["trained_on.json"]
     assert names(run) == sorted(["best.npz", "config.json", "last.npz", "metrics.jsonl", *data, *pictures])
     (row,) = (json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines())
-    assert list(row) == ["epoch", "loss", error, "lr", "images_per_second", "seconds"]
+    assert list(row) == ["epoch", "loss", error, "lr", "gradient_norm", "gradient_norm_max", "update_ratio", "images_per_second", "seconds"]
     assert row["epoch"] == 1 and all(np.isfinite(value) and value > 0 for value in row.values())
     config = json.loads((run / "config.json").read_text())
     assert (config["model"], config["preset"], config["epochs"], config["batch"], config["net"]["width"]) == (model, "small", 1, 4, 2)
