@@ -56,6 +56,7 @@ class Guard:
 
     def learn(self, batch: tuple) -> tuple[float, float]:
         """The loss of a batch and the norm of the gradients. Raises NotFinite."""
+        self.task.model.zero_grad()
         self.check(batch)
         if self.debug:
             self.check_weights()
@@ -69,7 +70,6 @@ class Guard:
                 buffer.value[...] = value
 
         try:
-            self.task.model.zero_grad()
             with self.watching():
                 loss = self.task.learn(*batch)
             norm = self.optimizer.gradient_norm()

@@ -188,6 +188,7 @@ def test_nothing_that_the_run_has_not_seen(refused, runs, album, tmp_path):
         (["--set", "=3"], ["--set =3", "name=value"]),
         (["--set", 'optim.lr="fast"'], ["optim.lr should be float, got 'fast'"]),
         (["--set", "optim.lr=nan"], ["optim.lr should be 0 or more, got nan"]),
+        (["--set", "optim.clip=-1"], ["optim.clip should be 0 or more, got -1.0"]),
         (["--set", "optim.every=0"], ["optim.every should be 1 or more, got 0"]),
         (["--set", "epochs=1.5"], ["epochs should be int, got 1.5"]),
         (["--set", "epochs=true"], ["epochs should be int, got True"]),
