@@ -72,7 +72,9 @@ def run_train(arguments: argparse.Namespace) -> int:
         changes += [f"{name}={value}" for name in ("epochs", "batch", "seed") if (value := getattr(arguments, name)) is not None]
         settings = settings_for(arguments.model, arguments.preset, arguments.data, arguments.config, changes)
     with rung:
-        runs.train(settings, out, arguments.resume, arguments.skip_bad, arguments.device, every=arguments.checkpoint)
+        runs.train(
+            settings, out, arguments.resume, arguments.skip_bad, arguments.device, arguments.debug_numerics, every=arguments.checkpoint
+        )
     return 0
 
 

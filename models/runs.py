@@ -44,11 +44,13 @@ def train(
     resume: bool = False,
     skip_bad: bool = False,
     device: str = "cpu",
+    debug: bool = False,
     faces: tuple[Faces, Faces] | None = None,
     every: float = 60.0,
 ) -> None:
     """Train from the start in a new folder, or go on in an old one, on "cpu", "cuda" or "emulated"; then draw the pictures.
 
+    `debug`: watch every operation of every step for numbers that are not finite.
     `faces`: those to train on and to validate, where they are read already; `every`: seconds from one checkpoint to the next. Raises
     InputError where the folder exists already or another training holds it, the data is bad, or a run that goes on was trained on other
     photos: all that before anything is written; later where a file cannot be written. Raises Stopped on Ctrl-C and SIGTERM.
@@ -67,7 +69,8 @@ def train(
         optimizer = Adam(task.model.parameters(), settings.optim.lr)
         average = Average(task.model, settings.optim.average) if settings.optim.average else None
         record = {"settings": asdict(settings)}
-        trainer = Trainer(task, optimizer, schedule_for(settings), folder, record, average=average, every=every)
+        options = {"average": average, "clip": settings.optim.clip, "debug": debug, "every": every}
+        trainer = Trainer(task, optimizer, schedule_for(settings), folder, record, **options)
         if resume:
             go_on(trainer, settings, faces[0] if faces else None)
         else:

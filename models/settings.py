@@ -28,7 +28,8 @@ RANGES = {  # from, and below
     **dict.fromkeys(("epochs", "batch", "patience", "views", "drawn", "net.width", "net.units", "optim.every"), (1, inf)),
     "net.size": (16, inf),
     **dict.fromkeys(
-        ("seed", "faces", "optim.lr", "optim.decay", "augment.angle", "augment.scale", "augment.shift", "augment.copies"), (0, inf)
+        ("seed", "faces", "optim.lr", "optim.decay", "optim.clip", "augment.angle", "augment.scale", "augment.shift", "augment.copies"),
+        (0, inf),
     ),
     **dict.fromkeys(("validation", "net.dropout", "optim.average"), (0, 1)),
 }
@@ -56,6 +57,7 @@ class Optim:
     schedule: str = "step"  # lr times decay every so many epochs | "cosine": half a wave down to 0 over all epochs, without the next two
     decay: float = 0.5
     every: int = 20  # epochs
+    clip: float = 0.0  # the most that the norm of all gradients may be, those of a longer one are scaled down; 0: no limit
     average: float = 0.0  # share that the moving average of the weights keeps at a step, e.g. 0.998; it is what is validated; 0: none
 
 

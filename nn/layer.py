@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import DTypeLike
 
 from nn.backend import device_of, to_device, to_numpy
@@ -178,6 +179,11 @@ class Layer:
                 raise ValueError(f"the saved {name!r} is {state[name].shape}, the model's {member.value.shape}: built with another width?")
         for name, member in own.items():
             member.value[...] = to_device(state[name], device_of(member.value))
+
+
+def generators(model: Layer) -> dict[str, Generator]:
+    """The random generators that layers hold, by name: a checkpoint keeps their states."""
+    return {f"{name}.{key}": value for name, layer in model.layers() for key, value in vars(layer).items() if isinstance(value, Generator)}
 
 
 class Sequential(Layer):

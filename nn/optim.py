@@ -32,6 +32,29 @@ class Optimizer:
         """Change one parameter."""
         raise NotImplementedError(f"{type(self).__name__}.update")
 
+    def change(self, *kept: Any) -> np.ndarray:
+        """What the last step took off a parameter, from what it keeps of it, as NumPy's float64 (the room rounds otherwise)."""
+        raise NotImplementedError(f"{type(self).__name__}.change")
+
+    def gradient_norm(self) -> float:
+        """‖∇‖ over all parameters; infinite where a square or their sum is more than the gradients' dtype holds."""
+        gradients = [parameter.grad for parameter in self.parameters.values()]
+        return float(ops(*gradients).total_norm(gradients))
+
+    def clip(self, norm: float, most: float) -> None:
+        """Scale all gradients, whose norm is given, so that it is at most `most`; their direction stays. (Pascanu et al. 2013)"""
+        if norm > most:
+            for parameter in self.parameters.values():
+                parameter.grad *= most / norm
+
+    def update_ratio(self) -> float:
+        """‖Δθ‖ / ‖θ‖ over all parameters: how far the last step went, against the weights as they are now."""
+        squares = np.zeros(2)
+        for name, parameter in self.parameters.items():
+            change = self.change(*(to_numpy(self.kept[f"{slot}.{name}"]).astype(np.float64) for slot in self.slots))
+            squares += np.square(change).sum(), np.square(to_numpy(parameter.value), dtype=np.float64).sum()
+        return float(np.sqrt(squares[0] / squares[1]))
+
     def state(self) -> dict[str, np.ndarray]:
         """What a checkpoint must hold to go on exactly here."""
         return {**{name: to_numpy(array) for name, array in self.kept.items()}, "steps": np.array(self.steps)}
@@ -59,6 +82,10 @@ class SGD(Optimizer):
         """v <- momentum v + ∇;  θ <- θ - lr v."""
         ops(parameter.value).sgd_step(parameter.value, parameter.grad, *kept, self.lr, self.momentum)
 
+    def change(self, *kept: Any) -> np.ndarray:
+        """lr v."""
+        return self.lr * kept[0]
+
 
 class Adam(Optimizer):
     """Adam with bias correction. (Kingma and Ba 2014, algorithm 1)"""
@@ -73,3 +100,8 @@ class Adam(Optimizer):
         """θ <- θ - lr m̂ / (√v̂ + ε)."""
         step = ops(parameter.value).adam_step
         step(parameter.value, parameter.grad, *kept, self.steps, self.lr, self.beta1, self.beta2, self.epsilon)
+
+    def change(self, *kept: Any) -> np.ndarray:
+        """lr m̂ / (√v̂ + ε)."""
+        m, v = kept[0] / (1 - self.beta1**self.steps), kept[1] / (1 - self.beta2**self.steps)
+        return self.lr * m / (np.sqrt(v) + self.epsilon)

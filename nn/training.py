@@ -16,19 +16,20 @@ from time import perf_counter as clock
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.random import Generator
 from tqdm import tqdm
 
 from nn import checkpoint
 from nn.average import Average
 from nn.errors import InputError
 from nn.files import MIB, read_bytes
-from nn.layer import Layer
+from nn.layer import Layer, generators
+from nn.numerics import Guard
 from nn.optim import Optimizer
 from nn.schedule import Schedule
 from nn.stopping import Stopped, asked_to_stop
 
 METRICS_BYTES = 64 * MIB
+UNSAID = {"epoch", "gradient_norm", "gradient_norm_max", "update_ratio"}  # of a row, by the line on the terminal
 LAST, PREVIOUS, BEST, METRICS = "last.npz", "previous.npz", "best.npz", "metrics.jsonl"
 
 
@@ -74,9 +75,14 @@ class Trainer:
     best_epoch: int = 0
     best: float = float("inf")
     average: Average | None = None  # validates and is kept as the best model in place of the last step's
+    clip: float = 0.0  # the most that the norm of all gradients may be; 0: no limit
+    debug: bool = False  # watch every operation of every step
     every: float = 60.0  # seconds from one checkpoint to the next, within an epoch; its end writes one anyway
     so_far: SoFar = field(default_factory=SoFar)
     kept: str = "before the first step"  # where the newest checkpoint stands
+
+    def __post_init__(self) -> None:
+        self.guard = Guard(self.task, self.optimizer, self.clip, self.debug)
 
     def run(self, epochs: int, patience: int) -> None:
         """Train until `epochs` are done, or until `patience` of them in a row brought no better validation.
@@ -89,7 +95,7 @@ class Trainer:
             while self.epoch < epochs and self.epoch - self.best_epoch < patience:
                 row = self.run_epoch(bar, asked)
                 bar.set_postfix_str(f"loss {row['loss']:.4g}, validation {self.best:.4g} at best")
-                line = "  ".join(f"{name} {value:.5g}" for name, value in row.items() if name != "epoch")
+                line = "  ".join(f"{name} {value:.5g}" for name, value in row.items() if name not in UNSAID)
                 bar.write(f"epoch {self.epoch}/{epochs}  {line}")
                 if asked:
                     raise Stopped(self.place(), asked[0])
@@ -117,7 +123,7 @@ class Trainer:
         self.epoch += 1
         self.so_far = SoFar()
         errors = self.judge()
-        row = {"epoch": self.epoch, "loss": sum(now.losses) / len(now.losses), **errors, "lr": self.optimizer.lr}
+        row = {"epoch": self.epoch, "loss": sum(now.losses) / len(now.losses), **errors, "lr": self.optimizer.lr, **self.guard.row()}
         row |= {"images_per_second": now.images / now.seconds, "seconds": clock() - start}
         self.tell(row)
         self.keep_last()
@@ -125,11 +131,7 @@ class Trainer:
 
     def step(self, batch: tuple) -> float:
         """Forward, backward, one step of the optimiser, and of the average."""
-        self.task.model.zero_grad()
-        loss = self.task.learn(*batch)
-        if not abs(loss) < float("inf"):
-            raise FloatingPointError(f"the loss is {loss} in epoch {self.epoch + 1}: lower the learning rate, --set optim.lr=...")
-        self.optimizer.step()
+        loss = self.guard.step(batch, self.epoch + 1)
         if self.average:
             self.average.step()
         return loss
@@ -138,7 +140,7 @@ class Trainer:
         """Validate, and write best.npz where the first of the errors is less than all before."""
         self.task.model.evaluate()
         with self.average.shown() if self.average else nullcontext():
-            errors = self.task.validate()
+            errors = self.guard.validate(self.epoch)
             score = next(iter(errors.values()))
             if score < self.best:
                 self.best, self.best_epoch = score, self.epoch
@@ -189,6 +191,7 @@ class Trainer:
         """How far it is, and the states of the generators."""
         states = {name: rng.bit_generator.state for name, rng in generators(self.task.model).items()}
         known = {"epoch": self.epoch, "best": self.best, "best_epoch": self.best_epoch, "so_far": asdict(self.so_far)}
+        known["norms"] = self.guard.norms
         return known | {"generators": states}
 
     def resume(self) -> None:
@@ -202,7 +205,7 @@ class Trainer:
         if self.average:
             self.average.load_state(checkpoint.part("average", arrays))
         self.epoch, self.best, self.best_epoch = record["epoch"], record["best"], record["best_epoch"]
-        self.so_far = SoFar(**record.get("so_far", {}))
+        self.so_far, self.guard.norms = SoFar(**record.get("so_far", {})), record.get("norms", [])
         for name, rng in generators(self.task.model).items():
             rng.bit_generator.state = record["generators"][name]
         self.kept = self.place()
@@ -257,11 +260,6 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 def said(error: InputError) -> str:
     """What is wrong, without what to do."""
     return str(error).partition("; ")[0]
-
-
-def generators(model: Layer) -> dict[str, Generator]:
-    """The random generators that layers hold, by name: a checkpoint keeps their states."""
-    return {f"{name}.{key}": value for name, layer in model.layers() for key, value in vars(layer).items() if isinstance(value, Generator)}
 
 
 def read_metrics(folder: Path) -> list[dict[str, float]]:

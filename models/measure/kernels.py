@@ -212,6 +212,7 @@ def optimisers(scale: Scale) -> Iterator[Case]:
 
     yield Case("adam_step", size(w), None, made, adam, copies)
     yield Case("sgd_step", size(w), None, normal(w, w, w), sgd, copies)
+    yield Case("total_norm", size(w), "reduce", normal(w, (7, 3)), lambda room, *a: room.total_norm(a))
 
 
 def normal(*shapes: tuple[int, ...], scale: float = 1.0) -> Callable[[Generator], Arrays]:

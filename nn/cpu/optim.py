@@ -1,9 +1,11 @@
-"""One step of an optimiser on one array, in place, block by block on every core."""
+"""One step of an optimiser on one array, in place, block by block on every core; and the norm of all gradients."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from nn.cpu.memory import empty
-from nn.cpu.threads import parallel_blocks
+from nn.cpu.threads import one_blas_thread, parallel_blocks
 
 
 def sgd_step(value: np.ndarray, grad: np.ndarray, velocity: np.ndarray, lr: float, momentum: float) -> None:
@@ -43,3 +45,13 @@ def adam_step(
         value[block] -= root
 
     parallel_blocks(work, value.size, 5)  # a block of all five arrays at once
+
+
+def total_norm(arrays: Sequence[np.ndarray]) -> np.floating:
+    """√(Σ a²) over the numbers of all arrays: a scalar, infinite where a square or the sum is more than the dtype holds.
+
+    A product of each array with itself reads it once, at memory's pace; on one thread, so that the sum has one order.
+    """
+    flat = [array.reshape(-1) for array in arrays]
+    with one_blas_thread():
+        return np.sqrt(sum(row @ row for row in flat))

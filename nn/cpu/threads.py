@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from functools import cache
 from threading import Lock
 from typing import Any
@@ -57,7 +58,10 @@ def one_blas_thread() -> Iterator[None]:
 
 
 def parallel(work: Callable[[int], object], count: int) -> None:
-    """Call work(0) ... work(count - 1) on this thread and the pool's, each taking the next one as soon as it is free."""
+    """Call work(0) ... work(count - 1) on this thread and the pool's, each taking the next one as soon as it is free.
+
+    The pool's threads work in copies of this thread's context, so that its np.errstate holds there too.
+    """
     pool, _, threads = _pool(os.getpid())
     todo = iter(range(count))  # shared: taking the next number is one atomic step
 
@@ -66,7 +70,7 @@ def parallel(work: Callable[[int], object], count: int) -> None:
             work(k)
 
     with one_blas_thread():
-        others = [pool.submit(run) for _ in range(min(threads, count) - 1)]
+        others = [pool.submit(copy_context().run, run) for _ in range(min(threads, count) - 1)]
         run()
         for other in others:
             other.result()  # raises what it raised

@@ -9,7 +9,7 @@ from nn.gpu.dense import dense, dense_backward
 from nn.gpu.loss import landmark_error, landmark_error_backward, squared_error, squared_error_backward
 from nn.gpu.lstm import lstm, lstm_backward
 from nn.gpu.norm import batch_norm, batch_norm_backward, batch_statistics
-from nn.gpu.optim import adam_step, sgd_step
+from nn.gpu.optim import adam_step, sgd_step, total_norm
 from nn.gpu.pool import maxpool2d, maxpool2d_backward
 
 __all__ = [
@@ -37,4 +37,5 @@ __all__ = [
     "squared_error_backward",
     "tanh",
     "tanh_backward",
+    "total_norm",
 ]

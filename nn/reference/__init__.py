@@ -6,7 +6,7 @@ from nn.reference.dense import dense, dense_backward
 from nn.reference.loss import landmark_error, landmark_error_backward, squared_error, squared_error_backward
 from nn.reference.lstm import lstm, lstm_backward
 from nn.reference.norm import batch_norm, batch_norm_backward, batch_statistics
-from nn.reference.optim import adam_step, sgd_step
+from nn.reference.optim import adam_step, sgd_step, total_norm
 from nn.reference.pool import maxpool2d, maxpool2d_backward
 
 __all__ = [
@@ -34,4 +34,5 @@ __all__ = [
     "squared_error_backward",
     "tanh",
     "tanh_backward",
+    "total_norm",
 ]

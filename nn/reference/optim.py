@@ -1,6 +1,7 @@
-"""One step of an optimiser on one array, in place, number by number."""
+"""One step of an optimiser on one array, in place, number by number; and the norm of all gradients."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -23,3 +24,8 @@ def adam_step(
         unbiased, spread = first / (1 - beta1**step), second / (1 - beta2**step)  # m̂, v̂
         m[k], v[k] = first, second
         value[k] = float(value[k]) - lr * unbiased / (math.sqrt(spread) + epsilon)
+
+
+def total_norm(arrays: Sequence[np.ndarray]) -> np.float64:
+    """√(Σ a²) over the numbers of all arrays."""
+    return np.float64(math.sqrt(sum(float(a) ** 2 for array in arrays for a in array.reshape(-1))))

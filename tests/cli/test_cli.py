@@ -67,7 +67,7 @@ def test_what_a_run_folder_holds(model, error, pictures, runs):
     data = [] if model == "sine" else ["trained_on.json"]
     assert names(run) == sorted([*KEPT, *data, *pictures])
     (row,) = (json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines())
-    assert list(row) == ["epoch", "loss", error, "lr", "images_per_second", "seconds"]
+    assert list(row) == ["epoch", "loss", error, "lr", "gradient_norm", "gradient_norm_max", "update_ratio", "images_per_second", "seconds"]
     assert row["epoch"] == 1 and all(np.isfinite(value) and value > 0 for value in row.values())
     config = json.loads((run / "config.json").read_text())
     assert (config["model"], config["preset"], config["epochs"], config["batch"], config["net"]["width"]) == (model, "small", 1, 4, 2)
@@ -135,6 +135,26 @@ def test_the_same_seed_gives_the_same_run(faceseed, small, tmp_path):
     one, two, other = (checkpoint.load(tmp_path / name / "best.npz")[0] for name in ("one", "two", "other"))
     assert all(np.array_equal(one[name], two[name]) for name in one)
     assert not any(np.array_equal(one[name], other[name]) for name in one if name.endswith("weight"))
+
+
+def test_debugging_and_a_limit_out_of_reach_change_no_number(faceseed, small, tmp_path):
+    """A limit within reach does, and the norms are those before it was applied."""
+    for out, options in (("plain", ["optim.clip=0"]), ("same", ["optim.clip=1e9", "--debug-numerics"]), ("clipped", ["optim.clip=0.01"])):
+        assert faceseed("train", "sine", *small, "--batch", 500, "--set", *options, "--out", out)[0] == 0
+    plain, same, clipped = (checkpoint.load(tmp_path / name / "best.npz")[0] for name in ("plain", "same", "clipped"))
+    assert all(np.array_equal(plain[name], same[name]) for name in plain)
+    assert not any(np.array_equal(plain[name], clipped[name]) for name in plain)
+    rows = [read_metrics(tmp_path / name)[0] for name in ("plain", "same", "clipped")]
+    assert rows[0]["gradient_norm"] == rows[1]["gradient_norm"] < rows[1]["gradient_norm_max"]
+    assert rows[2]["gradient_norm_max"] > 0.01
+
+
+def test_a_run_from_before_there_were_limits_still_opens(runs, tmp_path):
+    shutil.copytree(runs.sine, tmp_path / "sine")
+    settings = json.loads((tmp_path / "sine" / "config.json").read_text())
+    assert settings["optim"].pop("clip") == 0
+    (tmp_path / "sine" / "config.json").write_text(json.dumps(settings))
+    assert open_run(tmp_path / "sine").settings == open_run(runs.sine).settings
 
 
 # ---- settings ----

@@ -100,6 +100,36 @@ def test_a_state_of_another_optimiser_or_model_is_refused():
         SGD({"v": Parameter(np.ones(2))}, 0.1).load_state(state)
 
 
+@given(seed=SEEDS, shapes=st.lists(SHAPES.filter(len), min_size=1, max_size=4))
+def test_the_norm_of_several_arrays(ops, arrays, seed, shapes):
+    rng = np.random.default_rng(seed)
+    given = [arrays(rng, *shape) for shape in shapes]
+    arrays.agree(arrays.dtype.type(ops.total_norm(given)), reference.total_norm(given))
+    assert reference.total_norm(given) == pytest.approx(np.linalg.norm(np.concatenate([array.ravel() for array in given])))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
+def test_no_bad_number_escapes_the_norm(ops, value):
+    """Nor one whose square is too large."""
+    array = np.zeros((3, 5), np.float32)
+    array[1, 4] = value
+    with np.errstate(over="ignore"):
+        assert not np.isfinite(ops.total_norm([np.ones(2, np.float32), array]))
+
+
+@pytest.mark.parametrize(("most", "length"), [(5.1, 5), (5, 5), (4.9, 4.9), (0.1, 0.1)])
+def test_clipping(most, length, arrays):
+    """A gradient as long as (3, 4) over two parameters keeps its direction."""
+    parameters = {name: Parameter(np.ones(1, arrays.dtype)) for name in "ab"}
+    parameters["a"].grad[...], parameters["b"].grad[...] = 3, -4
+    optimizer = SGD(parameters, 0.1)
+    norm = optimizer.gradient_norm()
+    assert norm == 5
+    optimizer.clip(norm, most)
+    for name, share in (("a", 0.6), ("b", -0.8)):
+        arrays.agree(parameters[name].grad, np.array([share * length]))
+
+
 def test_step_adds_nothing_where_there_is_no_gradient():
     parameter = Parameter(np.ones(3))
     Adam({"w": parameter}, 0.1).step()

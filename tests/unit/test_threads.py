@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
+from threading import Barrier, get_ident
 
 import numpy as np
 import pytest
@@ -142,3 +143,17 @@ def test_an_error_in_a_thread_comes_out():
 def test_column_sums_of_real_size(rng):
     x = rng.normal(size=(9, 113, 112, 5)).astype(np.float32)  # several blocks, none of them even
     np.testing.assert_allclose(column_sum(x), x.astype(np.float64).sum((0, 1, 2)), rtol=1e-3, atol=1e-2)
+
+
+def test_the_callers_errstate_holds_on_every_thread():
+    """Each thread waits for the other, so both are at work."""
+    count = min(2, threads.cores())
+    met, seen = Barrier(count), {}
+
+    def work(_):
+        met.wait(60)
+        seen[get_ident()] = np.geterr()["over"]
+
+    with np.errstate(over="call"):
+        threads.parallel(work, count)
+    assert list(seen.values()) == ["call"] * count
