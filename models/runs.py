@@ -68,9 +68,17 @@ def train(
         task.model.to(device)
         optimizer = Adam(task.model.parameters(), settings.optim.lr)
         average = Average(task.model, settings.optim.average) if settings.optim.average else None
-        record = {"settings": asdict(settings)}
-        options = {"average": average, "clip": settings.optim.clip, "debug": debug, "every": every}
-        trainer = Trainer(task, optimizer, schedule_for(settings), folder, record, **options)
+        trainer = Trainer(
+            task,
+            optimizer,
+            schedule_for(settings),
+            folder,
+            record={"settings": asdict(settings)},
+            average=average,
+            clip=settings.optim.clip,
+            debug=debug,
+            every=every,
+        )
         if resume:
             go_on(trainer, settings, faces[0] if faces else None)
         else:
