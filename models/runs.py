@@ -80,7 +80,8 @@ def train(
         start = time.perf_counter()
         trainer.run(settings.epochs, settings.patience)
         load_best(task.model, folder)
-        pictures(task, folder)
+        with trainer.writing():
+            pictures(task, folder)
         error = next(iter(task.validate().items()))
         print(f"done in {(time.perf_counter() - start) / 60:.1f} minutes; best epoch {trainer.best_epoch}: {error[0]} {error[1]:.4g}")
         print(f"pictures: {', '.join(sorted(path.name for path in folder.glob('*.png')))} in {folder}")
