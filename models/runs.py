@@ -20,7 +20,7 @@ from models.settings import Settings, check, update
 from models.tasks import BoxTask, FaceTask, LandmarkTask, SineTask, model_for, predict
 from nn import Adam, Average, CosineDecay, InputError, Layer, StepDecay, checkpoint
 from nn.schedule import Schedule
-from nn.training import BEST, LAST, PREVIOUS, Trainer, read_metrics
+from nn.training import BEST, LAST, PREVIOUS, Task, Trainer, read_metrics
 
 SHEET = 18  # faces on the validation sheet
 
@@ -61,11 +61,7 @@ def train(
         if settings.model != "sine":
             faces = faces or training_faces(settings, skip_bad)
         task = task_for(settings, faces)
-        task.model.to(device)
-        optimizer = Adam(task.model.parameters(), settings.optim.lr)
-        average = Average(task.model, settings.optim.average) if settings.optim.average else None
-        record = {"settings": asdict(settings)}
-        trainer = Trainer(task, optimizer, schedule_for(settings), folder, record, average=average, every=every)
+        trainer = trainer_for(task, settings, folder, device, every)
         if resume:
             go_on(trainer, settings, faces[0] if faces else None)
         else:
@@ -85,6 +81,14 @@ def train(
         error = next(iter(task.validate().items()))
         print(f"done in {(time.perf_counter() - start) / 60:.1f} minutes; best epoch {trainer.best_epoch}: {error[0]} {error[1]:.4g}")
         print(f"pictures: {', '.join(sorted(path.name for path in folder.glob('*.png')))} in {folder}")
+
+
+def trainer_for(task: Task, settings: Settings, folder: Path, device: str, every: float = 60.0) -> Trainer:
+    """A training that has not begun."""
+    task.model.to(device)
+    optimizer = Adam(task.model.parameters(), settings.optim.lr)
+    average = Average(task.model, settings.optim.average) if settings.optim.average else None
+    return Trainer(task, optimizer, schedule_for(settings), folder, {"settings": asdict(settings)}, average=average, every=every)
 
 
 def schedule_for(settings: Settings) -> Schedule:

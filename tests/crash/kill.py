@@ -132,7 +132,7 @@ def kill_at_random(kills, seed, folder):
     while killed < kills:
         run = folder / f"run{finished}"
         while True:
-            pid = start(COREFAN, run, folder / "log")
+            begin, pid = time.perf_counter(), start(COREFAN, run, folder / "log")
             if killed < kills:
                 time.sleep(rng.uniform(0, seconds))
                 os.kill(pid, signal.SIGKILL)
@@ -142,6 +142,7 @@ def kill_at_random(kills, seed, folder):
             killed += 1
             places[place(run)] += 1
         finished += 1
+        seconds = min(seconds, time.perf_counter() - begin)  # a resumed run has less to do, and other work on the machine may have ended
         if code:
             wrong.append(f"{run.name}: exit code {code}: {(folder / 'log.err').read_text()}")
         else:
@@ -150,7 +151,7 @@ def kill_at_random(kills, seed, folder):
             wrong += [f"{name} is left" for name in left]
         shutil.rmtree(run, ignore_errors=True)
     print(f"{killed} kills: {', '.join(f'{count} {name}' for name, count in places.most_common())}")
-    print(f"{finished} runs came to their end, each of {seconds:.1f} s without a kill")
+    print(f"{finished} runs came to their end, the fastest within {seconds:.1f} s")
     return wrong
 
 
