@@ -294,6 +294,18 @@ def test_a_record_that_is_no_json_leaves_the_old_file(saved):
     assert saved.read_bytes() == before
 
 
+def test_bytes_and_names_are_on_the_disk_in_order(saved, monkeypatch):
+    """First the file's bytes, then its new name, then the folder that holds the name."""
+    done = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda fd: (done.append(os.path.basename(os.readlink(f"/proc/self/fd/{fd}"))), fsync(fd)))
+    monkeypatch.setattr(os, "replace", lambda *names: (done.append("replace"), replace(*names)))
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("the names of open files cannot be asked for here")
+    checkpoint.save(saved, {}, {})
+    assert done == ["last.npz.unfinished", "replace", saved.parent.name]
+
+
 def linkless(*_):
     raise PermissionError(1, "Operation not permitted")
 
