@@ -21,6 +21,7 @@ ARRAYS = {
     "optimizer/steps": np.array(7),
     "optimizer/m.fc": np.arange(6.0)[::-1],
     "empty": np.zeros((0, 3), np.float32),
+    "columns": np.asfortranarray(np.arange(6).reshape(2, 3)),
 }
 RECORD = {"epoch": 3, "best": float("inf"), "generators": {"drop": {"state": 2**120}}, "ü": "ß", "version": version("faceseed")}
 
@@ -151,7 +152,10 @@ FOREIGN = {
     "record without end": (npz(record_json_npy=record_file(b"[" * 100_000)), "its record is no JSON"),
     "record that is a list": (npz(record_json_npy=record_file(b"[3]")), "not that of a checkpoint"),
     "format that is a word": (npz(record_json_npy=record_file(b'{"format": "new"}')), "not that of a checkpoint"),
-    "compressed": (npz(zipfile.ZIP_DEFLATED, record_json_npy=GOOD, x_npy=array_file(np.zeros(10**6))), "json.npy in it is compressed"),
+    "compressed": (
+        npz(zipfile.ZIP_DEFLATED, record_json_npy=GOOD, x_npy=array_file(np.zeros(10**6))),
+        "json.npy' in it is compressed",
+    ),
     "too many arrays": (npz(record_json_npy=GOOD, **{f"x{k}": b"" for k in range(10_001)}), "more than 10000"),
 }
 
