@@ -51,6 +51,11 @@ def train(commands: Commands, call: Call) -> None:
         "--debug-numerics", action="store_true", help="watch every operation for the first NaN or infinity, and name it; slow"
     )
     train.add_argument("--checkpoint", type=float, default=60.0, metavar="SECONDS", help="from one checkpoint to the next; 60 if not given")
+    train.add_argument(
+        "--check-determinism",
+        action="store_true",
+        help="instead of training, show on a few steps that one thread, all threads, and a stop in the middle give the same bits",
+    )
     skip_bad(train)
     train.set_defaults(call=call)
 
