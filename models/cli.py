@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run_train(arguments: argparse.Namespace) -> int:
-    """`faceseed train`."""
+    """`faceseed train`: with --check-determinism, exit code 1 where bits differ."""
     from models import runs
     from models.settings import check, settings_for
 
@@ -71,6 +71,10 @@ def run_train(arguments: argparse.Namespace) -> int:
         changes = [text if "=" in text else f'set="{text}"' for text in arguments.set]
         changes += [f"{name}={value}" for name in ("epochs", "batch", "seed") if (value := getattr(arguments, name)) is not None]
         settings = settings_for(arguments.model, arguments.preset, arguments.data, arguments.config, changes)
+    if arguments.check_determinism:
+        from models import determinism
+
+        return determinism.check(settings, arguments.skip_bad, arguments.device, arguments.conv)
     with rung:
         runs.train(settings, out, arguments.resume, arguments.skip_bad, arguments.device, every=arguments.checkpoint)
     return 0

@@ -49,8 +49,10 @@ def begun(folder: Path, files: dict[str, str]) -> Iterator[Path]:
         except OSError as error:  # another training was faster
             raise InputError(f"{folder}: cannot be made ({error.strerror}); choose another --out") from None
         checkpoint.sync(folder.parent)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(unfinished, ignore_errors=True)
+        if isinstance(error, OSError):
+            error.filename = error.filename or str(folder)
         raise
 
 

@@ -48,6 +48,11 @@ def train(commands: Commands, call: Call) -> None:
     train.add_argument("--out", type=Path, metavar="FOLDER", help="the run folder; runs/MODEL if not given")
     train.add_argument("--resume", action="store_true", help="go on with the run in --out, in the middle of an epoch too")
     train.add_argument("--checkpoint", type=float, default=60.0, metavar="SECONDS", help="from one checkpoint to the next; 60 if not given")
+    train.add_argument(
+        "--check-determinism",
+        action="store_true",
+        help="instead of training, show on a few steps that one thread, all threads, and a stop in the middle give the same bits",
+    )
     skip_bad(train)
     train.set_defaults(call=call)
 

@@ -21,7 +21,7 @@ from models.tasks import BoxTask, FaceTask, LandmarkTask, SineTask, model_for, p
 from nn import Adam, Average, CosineDecay, InputError, Layer, StepDecay, checkpoint
 from nn.files import KIB, MIB, read_json
 from nn.schedule import Schedule
-from nn.training import BEST, LAST, PREVIOUS, Trainer, read_metrics
+from nn.training import BEST, LAST, PREVIOUS, Task, Trainer, read_metrics
 
 CONFIG_BYTES, TRAINED_ON_BYTES = 64 * KIB, 16 * MIB
 SHEET = 18  # faces on the validation sheet
@@ -63,11 +63,7 @@ def train(
         if settings.model != "sine":
             faces = faces or training_faces(settings, skip_bad)
         task = task_for(settings, faces)
-        task.model.to(device)
-        optimizer = Adam(task.model.parameters(), settings.optim.lr)
-        average = Average(task.model, settings.optim.average) if settings.optim.average else None
-        record = {"settings": asdict(settings)}
-        trainer = Trainer(task, optimizer, schedule_for(settings), folder, record, average=average, every=every)
+        trainer = trainer_for(task, settings, folder, device, every)
         if resume:
             go_on(trainer, settings, faces[0] if faces else None)
         else:
@@ -82,10 +78,19 @@ def train(
         start = time.perf_counter()
         trainer.run(settings.epochs, settings.patience)
         load_best(task.model, folder)
-        pictures(task, folder)
+        with trainer.writing():
+            pictures(task, folder)
         error = next(iter(task.validate().items()))
         print(f"done in {(time.perf_counter() - start) / 60:.1f} minutes; best epoch {trainer.best_epoch}: {error[0]} {error[1]:.4g}")
         print(f"pictures: {', '.join(sorted(path.name for path in folder.glob('*.png')))} in {folder}")
+
+
+def trainer_for(task: Task, settings: Settings, folder: Path, device: str, every: float = 60.0) -> Trainer:
+    """A training that has not begun."""
+    task.model.to(device)
+    optimizer = Adam(task.model.parameters(), settings.optim.lr)
+    average = Average(task.model, settings.optim.average) if settings.optim.average else None
+    return Trainer(task, optimizer, schedule_for(settings), folder, {"settings": asdict(settings)}, average=average, every=every)
 
 
 def schedule_for(settings: Settings) -> Schedule:

@@ -170,7 +170,7 @@ def check_sizes(members: list[zipfile.ZipInfo], size: int) -> None:
         raise Foreign(f"it holds {len(members)} arrays, more than {MEMBERS}")
     for member in members:
         if member.compress_type != zipfile.ZIP_STORED:
-            raise Foreign(f"{member.filename} in it is compressed")
+            raise Foreign(f"{member.filename!r} in it is compressed")
     if (unpacked := sum(member.file_size for member in members)) > size:
         raise Foreign(f"it has {size} bytes and would unpack to {unpacked}")
 

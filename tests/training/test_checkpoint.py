@@ -21,6 +21,7 @@ ARRAYS = {
     "optimizer/steps": np.array(7),
     "optimizer/m.fc": np.arange(6.0)[::-1],
     "empty": np.zeros((0, 3), np.float32),
+    "columns": np.asfortranarray(np.arange(6).reshape(2, 3)),
 }
 RECORD = {"epoch": 3, "best": float("inf"), "generators": {"drop": {"state": 2**120}}, "ü": "ß", "version": version("faceseed")}
 
@@ -151,7 +152,10 @@ FOREIGN = {
     "record without end": (npz(record_json_npy=record_file(b"[" * 100_000)), "its record is no JSON"),
     "record that is a list": (npz(record_json_npy=record_file(b"[3]")), "not that of a checkpoint"),
     "format that is a word": (npz(record_json_npy=record_file(b'{"format": "new"}')), "not that of a checkpoint"),
-    "compressed": (npz(zipfile.ZIP_DEFLATED, record_json_npy=GOOD, x_npy=array_file(np.zeros(10**6))), "json.npy in it is compressed"),
+    "compressed": (
+        npz(zipfile.ZIP_DEFLATED, record_json_npy=GOOD, x_npy=array_file(np.zeros(10**6))),
+        "json.npy' in it is compressed",
+    ),
     "too many arrays": (npz(record_json_npy=GOOD, **{f"x{k}": b"" for k in range(10_001)}), "more than 10000"),
 }
 
@@ -292,6 +296,18 @@ def test_a_record_that_is_no_json_leaves_the_old_file(saved):
     with pytest.raises(TypeError):
         checkpoint.save(saved, ARRAYS, {"settings": object()})
     assert saved.read_bytes() == before
+
+
+def test_bytes_and_names_are_on_the_disk_in_order(saved, monkeypatch):
+    """First the file's bytes, then its new name, then the folder that holds the name."""
+    done = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, "fsync", lambda fd: (done.append(os.path.basename(os.readlink(f"/proc/self/fd/{fd}"))), fsync(fd)))
+    monkeypatch.setattr(os, "replace", lambda *names: (done.append("replace"), replace(*names)))
+    if not os.path.isdir("/proc/self/fd"):
+        pytest.skip("the names of open files cannot be asked for here")
+    checkpoint.save(saved, {}, {})
+    assert done == ["last.npz.unfinished", "replace", saved.parent.name]
 
 
 def linkless(*_):
