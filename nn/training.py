@@ -271,16 +271,19 @@ def read_metrics(folder: Path) -> list[dict[str, float]]:
                 row = json.loads(line)
             except (ValueError, RecursionError):
                 break
-            if (
-                not isinstance(row, dict)
-                or not {"epoch", "loss", *(rows or [{}])[0]} <= row.keys()
-                or not all(map(is_number, row.values()))
-            ):
+            if not is_row(row) or not (rows or [row])[0].keys() <= row.keys():
                 break
             rows.append(row)
     return rows
 
 
+def is_row(row: object) -> bool:
+    """Whether it is the number of an epoch, its loss, and an error or more, in numbers that compute."""
+    if not isinstance(row, dict) or type(row.get("epoch")) is not int or "loss" not in row or len(row) < 3:
+        return False
+    return all(map(is_number, row.values()))
+
+
 def is_number(value: object) -> bool:
-    """Whether it is a finite number that computes."""
-    return type(value) in (int, float) and abs(value) <= 1e300  # type: ignore[arg-type]
+    """Whether it is a finite number that NumPy computes with."""
+    return (type(value) is float and abs(value) <= 1e300) or (type(value) is int and abs(value) < 2**63)

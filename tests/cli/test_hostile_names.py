@@ -199,8 +199,11 @@ def test_too_much_memory_is_one_line(faceseed, monkeypatch):
 
 
 def test_weights_that_answer_nothing(refused, runs, photo, tmp_path):
-    """All of a face's points in one place: no frame can be made of them."""
+    """No numbers; or all of a face's points in one place: no frame can be made of them."""
     run = open_run(runs.corefan)
+    run.model.state()["window.bias"][0] = np.nan
+    weights.save(tmp_path / "nan.npz", run.settings, run.model, run.photos, run.mean)
+    refused(["nan.npz: its 'window.bias' holds numbers that are not finite"], "predict", tmp_path / "nan.npz", photo, *BOX)
     run.model.load_state({name: np.zeros_like(array) for name, array in run.model.state().items()})
     path = tmp_path / "zeros.npz"
     weights.save(path, run.settings, run.model, run.photos, run.mean)

@@ -88,6 +88,10 @@ FOUND: dict[str, list[bytes]] = {
         b'{"loss": 1}\n',
         b"\xff\xfe\n",
         b'{"epoch": 1e999}',
+        b'{"epoch": 0.5, "loss": 1, "error": 1}',
+        b'{"epoch": 1, "loss": 1, "error": ' + b"1" * 30 + b"}",  # no int of NumPy's
+        b'{"epoch": 1, "loss": 1}',  # no error to draw
+        b'{"epoch": 1, "loss": 1, "error": 1}\n{"epoch": 2, "loss": 1, "other": 1}',
     ],
     "state_dict": [
         *(theirs(value) for value in (float("nan"), float("inf"), 1e300)),

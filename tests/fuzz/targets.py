@@ -155,6 +155,7 @@ def metrics(data: bytes) -> bool:
     """The lines of a run's epochs."""
     written("metrics.jsonl", data)
     rows = outcome(lambda: training.read_metrics(place))
+    assert not rows or len(set.intersection(*map(set, rows))) >= 3  # something to draw that all of them have
     for row in rows or []:
         assert isinstance(row["epoch"], int) and all(np.isfinite(value) for value in row.values())
     return bool(rows)
