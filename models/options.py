@@ -47,7 +47,9 @@ def train(commands: Commands, call: Call) -> None:
     train.add_argument("--conv", metavar="RUNG", help="on a GPU, the convolution kernel to prefer: direct, tile, igemm, tf32x3 or tf32")
     train.add_argument("--out", type=Path, metavar="FOLDER", help="the run folder; runs/MODEL if not given")
     train.add_argument("--resume", action="store_true", help="go on with the run in --out, in the middle of an epoch too")
-    train.add_argument("--checkpoint", type=float, default=60.0, metavar="SECONDS", help="from one checkpoint to the next; 60 if not given")
+    train.add_argument(
+        "--checkpoint", type=float, default=60.0, metavar="SECONDS", help="from one checkpoint to the next; 0: after every step"
+    )
     train.add_argument(
         "--check-determinism",
         action="store_true",
