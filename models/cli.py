@@ -54,6 +54,8 @@ def run_train(arguments: argparse.Namespace) -> int:
     from models import runs
     from models.settings import check, settings_for
 
+    if not arguments.checkpoint >= 0:
+        raise InputError(f"--checkpoint {arguments.checkpoint}: expected seconds, 0 or more (0: after every step)")
     rung = preferred_rung(arguments.conv, arguments.device)
     out = arguments.out or Path("runs") / arguments.model
     if arguments.resume:

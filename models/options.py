@@ -50,7 +50,9 @@ def train(commands: Commands, call: Call) -> None:
     train.add_argument(
         "--debug-numerics", action="store_true", help="watch every operation for the first NaN or infinity, and name it; slow"
     )
-    train.add_argument("--checkpoint", type=float, default=60.0, metavar="SECONDS", help="from one checkpoint to the next; 60 if not given")
+    train.add_argument(
+        "--checkpoint", type=float, default=60.0, metavar="SECONDS", help="from one checkpoint to the next; 0: after every step"
+    )
     train.add_argument(
         "--check-determinism",
         action="store_true",

@@ -245,7 +245,9 @@ def trained_on(folder: Path, shape: tuple[int, ...] = (-1, 2)) -> tuple[set[str]
 
 
 def load_best(model: Layer, folder: Path) -> None:
-    """Put the best model's arrays into `model`. Raises InputError where they are not this model's."""
+    """Put the best model's arrays into `model`. Raises InputError where they are not this model's, or not there yet."""
+    if started(folder) and not (folder / BEST).exists():
+        raise InputError(f"{folder}: no {BEST} yet, the first epoch's end writes it; wait for that, or go on with --resume")
     arrays, _ = checkpoint.load(folder / BEST)
     weights.put(model, checkpoint.part("model", arrays), folder / BEST)
 

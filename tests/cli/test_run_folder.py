@@ -203,6 +203,19 @@ def test_a_stop_ends_a_whole_series(faceseed, monkeypatch, tmp_path):
     assert names(tmp_path / "all") == ["sine"]
 
 
+def test_before_the_first_epoch_is_done(faceseed, refused, album, monkeypatch):
+    """There is no best model to evaluate, and the line says so."""
+    monkeypatch.setattr("nn.training.Trainer.run", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        faceseed("train", "cfpd", "--preset", "tiny", "--data", album, "--out", "run")
+    refused(["run: no best.npz yet", "the first epoch's end writes it"], "evaluate", "run", "--data", album)
+
+
+@pytest.mark.parametrize("seconds", ["-1", "nan"])
+def test_seconds_that_are_none(seconds, refused):
+    refused([f"--checkpoint {float(seconds)}", "expected seconds, 0 or more"], *TINY, f"--checkpoint={seconds}")
+
+
 def test_more_epochs_stand_in_the_config(faceseed, tmp_path):
     assert faceseed(*TINY)[0] == 0
     assert faceseed("train", "sine", "--resume", "--epochs", 2, "--out", "run")[0] == 0
