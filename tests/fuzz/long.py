@@ -1,8 +1,8 @@
 """The long run, by hand: `python -m tests.fuzz.long --target pts --inputs 1000000` from the folder of the checkout.
 
 Guided by coverage where atheris is installed (`pip install -e ".[fuzz]"`; it has wheels for some versions of Python only), else by chance
-alone. It stops at the first input that fails its target, keeps it as failed-TARGET and shows what happened; an input that takes more than
-60 seconds counts as one.
+alone. It stops at the first input that fails its target, keeps it as failed-TARGET and shows what happened; one that takes more than
+60 seconds ends the run too.
 """
 
 import argparse
@@ -62,7 +62,7 @@ class Counted:
 
     def __call__(self, data: bytes) -> None:
         """One input."""
-        signal.alarm(SECONDS)  # ends the process
+        signal.alarm(SECONDS)  # ends the process; libFuzzer takes it for its own, and shows where it is
         try:
             self.read += self.target(data)
         except BaseException:
@@ -85,7 +85,14 @@ def guided(atheris: ModuleType, count: Counted, starts: list[bytes], seed: int) 
     with tempfile.TemporaryDirectory() as corpus:
         for k, data in enumerate(starts):
             Path(corpus, str(k)).write_bytes(data)
-        limits = [f"-runs={count.inputs}", f"-seed={seed}", f"-max_len={LONGEST}", "-rss_limit_mb=4096", f"-artifact_prefix={corpus}/"]
+        limits = [
+            f"-runs={count.inputs}",
+            f"-seed={seed}",
+            f"-max_len={LONGEST}",
+            "-rss_limit_mb=4096",
+            f"-timeout={SECONDS - 1}",
+            f"-artifact_prefix={corpus}/",
+        ]
         atheris.Setup([sys.argv[0], *limits, corpus], count)
         atheris.Fuzz()  # ends the process
 
