@@ -307,13 +307,13 @@ def main(arguments: list[str] | None = None) -> int:
         place = shown(error.filename or "the disk")
         print(f"faceseed: {place}: {error.strerror}; make room or rights there, or choose another place", file=sys.stderr)
         return 2
-    except MemoryError as error:
-        print(f"faceseed: not enough memory ({shown(error)}); take a smaller batch, model or picture", file=sys.stderr)
-        return 2
     except Exception as error:
         from nn.gpu.trouble import explained
 
-        if (sentence := explained(error)) is None:  # of the GPU's troubles; anything else is our mistake
+        sentence = explained(error)  # of the GPU's troubles
+        if sentence is None and isinstance(error, MemoryError):
+            sentence = f"not enough memory ({shown(error)}); take a smaller batch, model or picture"
+        if sentence is None:  # our mistake
             raise
         print(f"faceseed: {sentence}", file=sys.stderr)
         return 2

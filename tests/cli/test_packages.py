@@ -55,7 +55,7 @@ def test_the_rooms_know_nothing_of_the_house():
     assert strangers("nn/cpu", "nn.cpu", "numpy", "threadpoolctl") == []
     assert strangers("nn/reference", "nn.reference", "numpy") == []
     assert strangers("nn/gpu", "nn.gpu", "nn.emulator", "nn.errors", "numpy", "cupy") == []
-    assert strangers("nn/emulator", "nn.emulator", "nn.gpu.signature", "nn.errors", "numpy") == []
+    assert strangers("nn/emulator", "nn.emulator", "nn.gpu.signature", "nn.errors", "nn.files", "nn.checkpoint.array_of", "numpy") == []
 
 
 def test_models_know_nothing_of_tutorials():
