@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import signal
 import sys
 from functools import partial, wraps
 
@@ -22,6 +23,8 @@ settings.register_profile("dev", deadline=None, max_examples=15)
 settings.load_profile("ci" if "CI" in os.environ else "dev")
 
 ROOMS = ["cpu", "gpu"]  # modules of nn that give the operations of nn.reference
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell starts what runs in its background so; tests send Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 LAYOUTS = [
     np.ascontiguousarray,
     np.asfortranarray,

@@ -247,12 +247,12 @@ MUTANTS = [
     # LSTM
     ("lstm", "cpu/lstm.py", "[0.5, 0.5, 1, 0.5]", "[0.5, 0.5, 0.5, 1]"),  # forward: the tanh is not g's
     ("lstm", "cpu/lstm.py", "a += 1 - half", "a += 0.5"),  # g lifted too
-    ("lstm", "cpu/lstm.py", "i, f, g, o = np.split(a, 4", "f, i, g, o = np.split(a, 4"),  # gate order
+    ("lstm", "cpu/lstm.py", "i, f, g, o = fourths(a", "f, i, g, o = fourths(a"),  # gate order
     ("lstm", "cpu/lstm.py", "np.multiply(f, c[t], out", "np.multiply(f, c[0], out"),  # always the first cell
     ("lstm", "cpu/lstm.py", "a += h[t] @ recurrent", "a += h[0] @ recurrent"),  # always the first state
     ("lstm", "cpu/lstm.py", "product(flat.T, inputs)", "product(flat.T, inputs[::-1])"),  # steps and inputs out of step
-    ("lstm", "cpu/lstm.py", "di, df, dg, do = np.split", "df, di, dg, do = np.split"),  # gate order
-    ("lstm", "cpu/lstm.py", "di, df, dg, do = np.split", "di, df, do, dg = np.split"),
+    ("lstm", "cpu/lstm.py", "di, df, dg, do = fourths", "df, di, dg, do = fourths"),  # gate order
+    ("lstm", "cpu/lstm.py", "di, df, dg, do = fourths", "di, df, do, dg = fourths"),
     ("lstm", "cpu/lstm.py", "dc * c[t] * f", "dc * c[t + 1] * f"),  # the cell after the step for the one before
     ("lstm", "cpu/lstm.py", "dc = dc * f", "dc = np.zeros_like(f)"),  # forgotten path through c
     ("lstm", "cpu/lstm.py", "dc = dc * f", "pass"),  # the forget gate forgotten on the way back
