@@ -162,22 +162,20 @@ def test_folders_in_folders(faceseed, make_album, tmp_path):
 # ---- streams ----
 
 
-def piped(command: list[str], lines: int) -> tuple[int, str]:
-    """The command's exit code and standard error, where the reader of its output goes away after some lines."""
+def unread(command: list[str]) -> tuple[int, str]:
+    """The command's exit code and standard error, where nobody reads its output."""
     words = [sys.executable, "-m", "models.cli", *command]
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=buffered) as process:
         assert process.stdout and process.stderr
-        for _ in range(lines):
-            process.stdout.readline()
         process.stdout.close()
         return process.wait(), process.stderr.read()
 
 
-@pytest.mark.parametrize(("command", "lines"), [("gradcheck --verbose", 0), ("gradcheck --verbose", 1), ("--help", 0)])
-def test_a_reader_that_goes_away_ends_the_command_quietly(command, lines):
+@pytest.mark.parametrize("command", [["data", "check"], ["--help"]])
+def test_a_reader_that_goes_away_ends_the_command_quietly(command, album):
     """As `| head` does; what is short is only written at the end."""
-    code, error = piped(command.split(), lines)
+    code, error = unread([*command, str(album)] if command[0] == "data" else command)
     assert code == 141 and not error
 
 
