@@ -1,0 +1,1 @@
+"""The exercises of each chapter, with solutions: look here last."""
