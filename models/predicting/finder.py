@@ -51,22 +51,22 @@ class Finder:
         self.second = by_model.get("cfpd") if len(by_model) > 1 else None
         self.run = by_model.get("corefan") or by_model["cfpd"]
         self.size = self.run.settings.net.size
-        self.seconds = 0.0  # spent in looking
+        self.follows, self.seconds = 0, 0.0  # frames followed, and the time that took
 
     def begin(self, gray: np.ndarray, boxes: np.ndarray, kind: str) -> np.ndarray:
         """Answers for boxes (K, 4), with care: points (K, L, 2), 68 landmarks or the 8 corners of CFPD's boxes."""
         return self.look(gray, box_frame(boxes, self.size, kind), passes=2, mirrored=True)
 
     def follow(self, gray: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """Answers near those of the frame before, (K, L, 2) -> (K, L, 2)."""
-        return self.look(gray, self.frames(points))
+        """Answers near those of the frame before, (K, L, 2) -> (K, L, 2): the faces are cut out, and the network passes once over them."""
+        start = time.perf_counter()
+        points = self.look(gray, self.frames(points))
+        self.follows, self.seconds = self.follows + 1, self.seconds + time.perf_counter() - start
+        return points
 
     def look(self, gray: np.ndarray, matrices: np.ndarray, passes: int = 1, mirrored: bool = False) -> np.ndarray:
         """Answers in frames given by matrices (K, 3, 3) from the photo (`models.locate`)."""
-        start = time.perf_counter()
-        points = locate(self.run.model, gray, matrices, self.size, passes, mirrored)
-        self.seconds += time.perf_counter() - start
-        return points
+        return locate(self.run.model, gray, matrices, self.size, passes, mirrored)
 
     def frames(self, points: np.ndarray) -> np.ndarray:
         """Frames (K, 3, 3) made by answers (K, L, 2): landmarks as in training; box corners so that they lie on the mean ones."""

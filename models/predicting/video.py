@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from models.predicting import styles, window
 from models.predicting.boxes import VIDEO_SIDE
+from models.predicting.finder import Finder
 from models.predicting.job import Job
 from models.predicting.sources import Clip, Source
 from models.predicting.tracking import Tracker
@@ -19,7 +20,7 @@ from nn import InputError
 
 def video(job: Job, source: Source) -> int:
     """A video in, its outputs out: how many faces were followed. Raises InputError where it cannot be read, or shows none in any frame."""
-    watch = Watch(job.finder.seconds)
+    watch = Watch(job.finder)
     with Clip(source) as clip:
         tracker = Tracker(job.finder, lambda gray: where(job, source, gray, tracker.frames == 0), job.redetect)
         with Video(job.writer.folder, source.stem, clip.fps) if job.writer.pictures else nullcontext() as out:
@@ -40,7 +41,7 @@ def video(job: Job, source: Source) -> int:
                     break
     if not watch.frames:
         raise InputError(f"{source}: holds no frame that can be read; expected a video, replace or remove it")
-    print(watch.summary(source, tracker, job.finder.seconds) + (f", {clip.unread} frames unreadable" if clip.unread else ""))
+    print(watch.summary(source, tracker) + (f", {clip.unread} frames unreadable" if clip.unread else ""))
     if not watch.with_face:
         raise InputError(f"{source}: no face in any of its {watch.frames} frames; mark it in the first one with --box x0,y0,x1,y1")
     return tracker.faces
@@ -55,9 +56,10 @@ def where(job: Job, source: Source, gray: np.ndarray, first: bool) -> tuple[np.n
 class Watch:
     """Counts frames and time."""
 
-    looked: float  # s, the finder's time so far
+    finder: Finder
 
     def __post_init__(self) -> None:
+        self.follows, self.seconds = self.finder.follows, self.finder.seconds  # so far, in earlier videos
         self.start = time.perf_counter()
         self.last = deque([self.start], maxlen=30)
         self.frames = self.with_face = 0
@@ -68,10 +70,11 @@ class Watch:
         self.last.append(time.perf_counter())
         return (len(self.last) - 1) / max(1e-9, self.last[-1] - self.last[0])
 
-    def summary(self, source: Source, tracker: Tracker, looked: float) -> str:
-        """What a video came to."""
+    def summary(self, source: Source, tracker: Tracker) -> str:
+        """What a video came to. Landmarks alone: frames followed, without reading, the detector, the test for lost faces, drawing."""
         rate = self.frames / (time.perf_counter() - self.start)
-        alone = f", landmarks alone {self.with_face / (looked - self.looked):.1f}" if self.with_face else ""
+        follows, seconds = self.finder.follows - self.follows, self.finder.seconds - self.seconds
+        alone = f", landmarks alone {follows / seconds:.1f}" if follows else ""
         return (
             f"{source}: {self.frames} frames, {self.frames - self.with_face} without a face; {rate:.1f} frames a second{alone}; "
             f"the detector looked {tracker.detections} times"

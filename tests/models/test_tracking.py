@@ -235,4 +235,13 @@ def test_a_first_answer_is_looked_at_twice_and_in_the_mirror():
     begun = follower.begin(gray, off[None], "tight")[0]
     once = follower.look(gray, box_frame(off[None], SIZE, "tight"))[0]
     assert np.abs(begun - true).mean() < 0.5 * np.abs(once - true).mean()
-    assert follower.seconds > 0
+
+
+def test_only_following_is_timed():
+    gray = frame_with((150, 120, 10))
+    follower = finder(weak=0.3)
+    points = follower.begin(gray, box(150, 120, 10)[None], "tight")
+    follower.doubt(gray, points)
+    assert (follower.follows, follower.seconds) == (0, 0.0)
+    follower.follow(gray, points)
+    assert follower.follows == 1 and follower.seconds > 0
