@@ -169,7 +169,7 @@ print("by the library:", round(loss.forward(answer, truth), 6), " by the sum:", 
 # $$
 #
 # A layer of ReLU neurons draws a line with as many kinks as it has neurons. We ask a network with one such layer to
-# follow the edge of a chin: the height of a curve, given the place along it.
+# follow the upper edge of a mouth: the height of a curve, given the place along it.
 
 # %%
 place = np.linspace(-1, 1, 64, dtype=np.float32)[:, None]  # (N, 1)
@@ -302,7 +302,7 @@ left.set(xlabel="step", ylabel="mean squared error")
 left.legend()
 right.set(xlabel="place", ylabel="height")
 plt.show()
-order = sorted(results, key=lambda name: results[name][0][-1])
+order = sorted(results, key=lambda name: np.median(results[name][0][-200:]))
 print("best to worst after 1,500 steps:", ", ".join(order))
 
 # %% [markdown]
