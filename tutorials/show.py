@@ -32,6 +32,7 @@ def _display(text: str) -> None:
 
 def source_of(thing: Callable | type, part: str | None = None) -> tuple[str, str, int]:
     """The source of a function or class, or the lines between its `# [part]` and `# [/part]`; its file; its first line's number."""
+    thing = inspect.unwrap(thing)  # what a decorator wraps
     lines, first = inspect.getsourcelines(thing)
     if part is not None:
         ends = [n for n, line in enumerate(lines) if line.strip() in (f"# [{part}]", f"# [/{part}]")]
