@@ -30,13 +30,13 @@ def lstm(
     saved: Saved = []
     for t in range(T):
         hx = np.concatenate([h, x[:, t]], axis=1)  # [h_{t-1}, x_t]: (N, U+D)
-        i = sigmoid(hx @ W_i.T + b_i)
-        f = sigmoid(hx @ W_f.T + b_f)
-        candidate = np.tanh(hx @ W_C.T + b_C)
-        o = sigmoid(hx @ W_o.T + b_o)
-        before, C = C, f * C + i * candidate
+        i = sigmoid(hx @ W_i.T + b_i)  # Eq. (4)
+        f = sigmoid(hx @ W_f.T + b_f)  # Eq. (4)
+        candidate = np.tanh(hx @ W_C.T + b_C)  # Eq. (4)
+        o = sigmoid(hx @ W_o.T + b_o)  # Eq. (4)
+        before, C = C, f * C + i * candidate  # Eq. (4)
         squashed = np.tanh(C if u is None else C + u[:, t])
-        h = o * squashed
+        h = o * squashed  # Eq. (4)
         hidden[:, t] = h
         saved.append((hx, i, f, candidate, o, before, squashed))
     return hidden, C, saved

@@ -56,7 +56,9 @@ def part_boxes(points):
     points (68, 2) -> (4, 4)
     """
     parts = (np.r_[17:22, 36:42], np.r_[22:27, 42:48], np.r_[27:36], np.r_[48:68])
-    return np.array([[*points[p].min(0), *points[p].max(0)] for p in parts]) + [0, 0, 0, 2]
+    boxes = np.array([[*points[p].min(0), *points[p].max(0)] for p in parts])
+    boxes[:, 3] += 2
+    return boxes
 
 
 @part_boxes.case
