@@ -223,6 +223,11 @@ def forget() -> None:
     _profiles.clear()
 
 
+def profiles() -> list[Profile]:
+    """Those of all kernels run since `mode(profile=True)` was entered."""
+    return list(_profiles)
+
+
 def report() -> str:
     """The listings of all kernels run since `mode(profile=True)` was entered."""
     return "\n\n".join(profile.listing() for profile in _profiles)
