@@ -14,6 +14,11 @@ ALL = [one.number for number in chapters() for one in of_chapter(number)]
 MISTAKES = [(number, name) for number in ALL for name in find(number).mistakes]
 
 
+def test_there_are_enough():
+    assert len(ALL) >= 55
+    assert len(MISTAKES) >= 25
+
+
 @pytest.mark.parametrize("number", ALL)
 def test_the_solution_is_true_by_another_source(number):
     one = find(number)
