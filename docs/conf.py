@@ -15,14 +15,15 @@ include_patterns = ["docs/*.md", "tutorials/ch*.py", "models/weights/README.md",
 source_suffix = {".md": "markdown", ".py": "chapter"}
 exclude_patterns = ["docs/_build", "**/__pycache__"]
 
-myst_enable_extensions = ["dollarmath", "attrs_block", "deflist"]
+myst_enable_extensions = ["dollarmath", "colon_fence", "attrs_block", "deflist"]
 myst_heading_anchors = 3
 myst_links_external_new_tab = False
 html_math_renderer = "katex"
 autodoc_default_options = {"members": True, "member-order": "bysource", "show-inheritance": True}
 autodoc_typehints = "signature"
+viewcode_follow_imported_members = False
 pygments_style = "default"
-highlight_language = "none"
+highlight_language = "default"
 
 html_theme = "furo"
 html_title = "faceseed"

@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     options.bench(commands, run_bench)
     options.doctor(commands, run_doctor)
     options.emulate(commands, run_emulate)
+    options.docs(commands, run_docs)
     return top
 
 
@@ -252,6 +253,13 @@ def run_emulate(arguments: argparse.Namespace) -> int:
     from models import emulate
 
     return emulate.run(arguments)
+
+
+def run_docs(arguments: argparse.Namespace) -> int:
+    """`faceseed docs`: exit code 1 where the site has warnings."""
+    from models import docs
+
+    return docs.run(arguments)
 
 
 def parse_box(text: str | None) -> np.ndarray | None:

@@ -262,3 +262,11 @@ def emulate(commands: Commands, call: Call) -> None:
     emulate.add_argument("--save", type=Path, metavar="FOLDER", help="keep the arrays that the kernel wrote, as .npy")
     emulate.add_argument("--seed", type=int, default=0, help="of the normal numbers")
     emulate.set_defaults(call=call)
+
+
+def docs(commands: Commands, call: Call) -> None:
+    """`faceseed docs`."""
+    docs = commands.add_parser("docs", help="build the site with the chapters, and open it; nothing is loaded from a network")
+    docs.add_argument("--out", type=Path, metavar="FOLDER", help="where to; docs/_build/html if not given")
+    docs.add_argument("--no-open", dest="open", action="store_false", help="do not open it")
+    docs.set_defaults(call=call)

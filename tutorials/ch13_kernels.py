@@ -229,7 +229,8 @@ print("same bits with threads in another order:", [np.array_equal(a, b) for a, b
 #
 # - `gates`: a kernel for each gate and one for the state, at every step;
 # - `cell`: the inputs of all steps in one product beforehand, then a product and a small kernel a step;
-# - `sequence`: all steps in one launch. A block owns a few sequences of the batch from the first step to the last, keeps their $h$ in shared memory, and waits for nobody.
+# - `sequence`: all steps in one launch. A block owns a few sequences of the batch from the first step to the last, keeps their
+#   $h$ in shared memory, and waits for nobody.
 
 # %%
 layer = SeededLSTM(10, 32, 16, (13, 6, 8, 5, 16), rng=rng).to("emulated")

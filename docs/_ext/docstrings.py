@@ -1,17 +1,20 @@
-"""Docstrings as they are written: ours are plain text with equations and tables in columns, no markup. A single line becomes a
-paragraph, more lines keep their layout."""
+"""Docstrings as they are written: ours are plain text with equations and tables in columns, no markup.
+
+A paragraph of prose flows; one that is indented, or has columns, keeps its layout.
+"""
 
 import re
 
 
 def as_written(app, what, name, thing, options, lines):
-    text = [line.rstrip() for line in lines]
-    while text and not text[-1]:
-        text.pop()
-    if len(text) == 1:
-        lines[:] = [re.sub(r"([\\*`|_])", r"\\\1", text[0]), ""]
-    elif text:
-        lines[:] = [".. code-block:: none", "", *(f"   {line}" for line in text), ""]
+    found = []
+    for paragraph in re.split(r"\n[ ]*\n", "\n".join(lines).strip("\n")):
+        rows = paragraph.split("\n")
+        if any(row.startswith(" ") or "   " in row or row.startswith("- ") for row in rows):
+            found += [".. code-block:: none", "", *(f"   {row.rstrip()}" for row in rows), ""]
+        else:
+            found += [re.sub(r"([\\*`|_])", r"\\\1", row) for row in rows] + [""]
+    lines[:] = found
 
 
 def setup(app):
