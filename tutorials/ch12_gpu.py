@@ -203,7 +203,8 @@ print("without the check the answer hangs on the order of the threads:", sums["f
 
 # %% [markdown]
 # Every kernel of the library runs through this in its tests: checked, and in forward, reverse and shuffled orders,
-# with the same bits each time. `faceseed emulate my.cu` does it for a kernel of your own.
+# with the same bits each time. `faceseed emulate my.cu --grid 4 --block 64 --args x=200 n=200` does it for a kernel
+# of your own.
 #
 # ## A matrix product
 #
