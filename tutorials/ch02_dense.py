@@ -3,7 +3,7 @@
 #
 # | you need | reading | on 2 cores | on a GPU | seed |
 # | --- | --- | --- | --- | --- |
-# | chapter 1 | 30 min | 4 s | not used | 0 |
+# | chapter 1 | 30 min | 3 s | not used | 0 |
 #
 # By the end you can write a layer of many neurons with its backward pass, measure how wrong a network is,
 # and train it with three rules for a step, each of which repairs a fault of the one before.
@@ -130,7 +130,8 @@ print("forgetful layer, all slopes right:", report.ok(), " the worst is in:", wo
 # %% [markdown]
 # ## A loss: how wrong is the answer?
 #
-# A network's answer $y$ is compared with the truth $\hat y$. The paper trains CFPD, its finder of face parts, with
+# A network's answer $y$ is compared with the truth $\hat y$. The paper that this library follows (Yüksel and
+# Skarbek, 2019) trains CFPD, its finder of face parts, with
 # the mean of the squared differences over the 16 numbers that describe four boxes, its equation 3:
 #
 # $$

@@ -3,7 +3,7 @@
 #
 # | you need | reading | on 2 cores | on a GPU | seed |
 # | --- | --- | --- | --- | --- |
-# | chapters 1 and 2 | 30 min | 8 s | not used | 0 |
+# | chapters 1 and 2 | 30 min | 4 s | not used | 0 |
 #
 # By the end you can write convolution as the sum that it is, derive the slopes of its input and of its filters,
 # and turn all three into matrix products that are hundreds of times faster than the loops.

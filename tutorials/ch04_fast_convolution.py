@@ -3,7 +3,7 @@
 #
 # | you need | reading | on 2 cores | on a GPU | seed |
 # | --- | --- | --- | --- | --- |
-# | chapter 3 | 35 min | 10 s | not used | 0 |
+# | chapter 3 | 35 min | 5 s | not used | 0 |
 #
 # By the end you can say how fast a convolution could be on your machine, cut it into blocks that stay in the cache,
 # and compute it with a quarter of the multiplications. All in NumPy, and as fast as PyTorch or faster.

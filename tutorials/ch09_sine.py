@@ -3,7 +3,7 @@
 #
 # | you need | reading | on 2 cores | on a GPU | seed |
 # | --- | --- | --- | --- | --- |
-# | chapter 8 | 25 min | 15 s | not used | 0 |
+# | chapter 8 | 25 min | 20 s | not used | 0 |
 #
 # By the end you can make a network draw a curve of its own, steer it by how it is begun, see where that steering
 # wears off, and build a cell that is reminded at every step. That cell is the heart of the next chapter.

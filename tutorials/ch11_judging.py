@@ -3,7 +3,7 @@
 #
 # | you need | reading | on 2 cores | on a GPU | seed |
 # | --- | --- | --- | --- | --- |
-# | chapter 10 | 30 min | 20 s | not measured | 0 |
+# | chapter 10 | 30 min | 30 s | not measured | 0 |
 #
 # By the end you can tell learning from learning by heart, read the paper's tables 5 to 7 and its curve of errors,
 # compute each of their numbers yourself, and look for the reason where a network fails.

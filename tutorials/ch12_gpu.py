@@ -3,7 +3,7 @@
 #
 # | you need | reading | on 2 cores | on a GPU | seed |
 # | --- | --- | --- | --- | --- |
-# | chapters 1, 2; g++ on Linux | 35 min | 20 s | not measured | 0 |
+# | chapters 1, 2; g++ on Linux | 35 min | 10 s | not measured | 0 |
 #
 # By the end you can write CUDA kernels, say how their threads share work and memory, find races and wild accesses
 # before a GPU does, and count what a kernel moves. You need no GPU: the library's emulator runs the very same text on

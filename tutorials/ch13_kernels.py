@@ -3,7 +3,7 @@
 #
 # | you need | reading | on 2 cores | on a GPU | seed |
 # | --- | --- | --- | --- | --- |
-# | chapters 4, 8 and 12 | 35 min | 20 s | not measured | 0 |
+# | chapters 4, 8 and 12 | 35 min | 25 s | not measured | 0 |
 #
 # By the end you can read the library's kernels for convolution and the LSTM, say what each rung of their ladders
 # saves, and explain a tensor core well enough to imitate one in NumPy.
