@@ -225,7 +225,8 @@ show_kernel("gemm.cu", "gemm_tile")
 
 # %% [markdown]
 # Two meetings a step: the tiles must be whole before they are read, and read before they are written over. Rows and
-# columns beyond the ends count as zero. We let the emulator count what both move for a product of 64 × 64 matrices:
+# columns beyond the ends count as zero. The library keeps both kernels, and a third; `prefer` says which one a call
+# shall take, and `profile.profiles()` has the counts of all that ran. For a product of 64 × 64 matrices:
 
 # %%
 a, b = rng.normal(size=(2, 64, 64)).astype(np.float32)
