@@ -14,6 +14,7 @@ from functools import cache
 from threading import Lock
 from typing import Any
 
+import threadpoolctl
 from threadpoolctl import ThreadpoolController
 
 BLOCK = 1 << 20  # floats in a block, 4 MB in float32. Smaller ones would fit a nearer cache, but a call must be long: measured, threads
@@ -46,6 +47,7 @@ def one_blas_thread() -> Iterator[None]:
     global _holders, _limit
     with _lock:
         if _holders == 0:
+            _take_control()
             _limit = _pool(os.getpid())[1].limit(limits=1, user_api="blas")
         _holders += 1
     try:
@@ -54,7 +56,15 @@ def one_blas_thread() -> Iterator[None]:
         with _lock:
             _holders -= 1
             if _holders == 0:
+                _take_control()
                 _limit.restore_original_limits()
+
+
+def _take_control() -> None:
+    """Since 3.8 threadpoolctl lets only the first thread that set a limit set another, or take it back. Here `_lock` sees to the order,
+    and whoever holds it speaks for all."""
+    if clear := getattr(threadpoolctl.OpenBLASController, "clear_controlling_thread", None):
+        clear(force=True)
 
 
 def parallel(work: Callable[[int], object], count: int) -> None:

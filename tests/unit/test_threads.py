@@ -6,7 +6,7 @@ from threading import Barrier, get_ident
 
 import numpy as np
 import pytest
-from threadpoolctl import ThreadpoolController
+from threadpoolctl import ThreadpoolController, threadpool_info
 
 from nn import cpu, reference
 from nn.cpu import conv, threads, winograd
@@ -157,3 +157,21 @@ def test_the_callers_errstate_holds_on_every_thread():
     with np.errstate(over="call"):
         threads.parallel(work, count)
     assert list(seen.values()) == ["call"] * count
+
+
+def test_blas_is_held_by_whatever_thread_asks():
+    """Also after another thread has held it: threadpoolctl 3.8 would let the first one alone."""
+
+    def limits():
+        return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+
+    def held():
+        with threads.one_blas_thread():
+            return limits()
+
+    before = limits()
+    assert held() == {1} and limits() == before
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(held).result() == {1}
+    assert limits() == before
+    assert held() == {1} and limits() == before
